@@ -1,0 +1,161 @@
+"""Tasks as exact operations, their train/test split, and the batches of a run.
+
+The random streams are the authors': Python's `random` for the parity bits, torch's default
+generator for the split, the initial weights and one permutation per epoch, in this order, so that
+seed 42 here is seed 42 there.
+"""
+
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from config import RunConfig
+
+# name -> result for integer operands (tensors or Python ints) below p.
+# D5, D6: the authors reduce modulo 113 whatever p is, and their division is floor division.
+OPERATIONS = {
+    "add_mod": lambda x, y, p: (x + y) % p,
+    "product_mod": lambda x, y, p: (x * y) % p,
+    "subtract_mod": lambda x, y, p: (x - y) % p,
+    "divide_mod": lambda x, y, p: (x * inverses(p)[y]) % p,
+}
+DTYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}
+
+
+def inverses(p: int) -> Tensor:
+    """(p,) table of multiplicative inverses modulo a prime p; entry 0 is 0 and never used."""
+    return torch.tensor([0] + [pow(y, -1, p) for y in range(1, p)])
+
+
+@dataclass(frozen=True)
+class Task:
+    """All examples of a task.
+
+    Attributes:
+        inputs: (N, K) int64, positions of the ones of a K-hot row, or tokens; or (N, F) float
+            features.
+        targets: (N,) int64 class of each example, 0 to num_classes - 1.
+        num_inputs: width of the input layer, or size of the vocabulary.
+        num_classes: C.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    num_inputs: int
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """A task's examples on one device: inputs and targets of the training and the test set."""
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
+
+
+def operand_pairs(config: RunConfig) -> Tensor:
+    """(N, 2) int64: every pair (x, y), x varying slowest; without zeros where they are excluded."""
+    first = int(config.exclude_zero)
+    second = int(config.exclude_zero or config.binary_operation == "divide_mod")
+    return torch.cartesian_prod(
+        torch.arange(first, config.operands), torch.arange(second, config.operands)
+    )
+
+
+def modular_task(config: RunConfig) -> Task:
+    """x op y mod p over all pairs; two-hot positions for the MLP, tokens for the transformer."""
+    pairs = operand_pairs(config)  # (N, 2)
+    operation = OPERATIONS[config.binary_operation]
+    targets = operation(pairs[:, 0], pairs[:, 1], config.modulo)
+    if config.use_transformer:
+        return Task(pairs, targets, config.operands, config.modulo)
+    positions = pairs + torch.tensor([0, config.operands])  # y's one-hot block follows x's
+    return Task(positions, targets, 2 * config.operands, config.modulo)
+
+
+def binary_task(config: RunConfig) -> Task:
+    """x op y mod p with each operand written as a binary code, most significant bit first.
+
+    The code of an integer is its binary representation, or with `random_codes` a distinct random
+    word of `code_bits` bits.
+
+    Source: paper, Section 4.1 and Figure 4 right; the authors' own form of this task does not run.
+    """
+    pairs = operand_pairs(config)
+    bits = config.code_bits or (config.operands - 1).bit_length()
+    words = list(range(config.operands))
+    if config.random_codes:
+        words = random.Random(config.seed).sample(range(2**bits), config.operands)
+    shifts = torch.arange(bits - 1, -1, -1)
+    codes = (torch.tensor(words)[:, None] >> shifts) & 1  # (operands, bits)
+    inputs = codes[pairs].flatten(1).to(DTYPES[config.train_precision])  # (N, 2 * bits)
+    operation = OPERATIONS[config.binary_operation]
+    targets = operation(pairs[:, 0], pairs[:, 1], config.modulo)
+    return Task(inputs, targets, 2 * bits, config.modulo)
+
+
+def parity_task(config: RunConfig) -> Task:
+    """Parity of the first `num_parity_features` bits among as many noise bits, distinct rows.
+
+    Source: paper, Section 4.1; drawn bit by bit as the authors draw it.
+    """
+    draw = random.Random(config.seed)
+    bits = config.num_parity_features + config.num_noise_features
+    rows = {}  # a dict keeps the order of first appearance
+    while len(rows) < config.num_samples:
+        rows[tuple(draw.choice((0, 1)) for _ in range(bits))] = None
+    inputs = torch.tensor(list(rows))  # (N, bits)
+    targets = inputs[:, : config.num_parity_features].sum(1) % 2
+    return Task(inputs.to(DTYPES[config.train_precision]), targets, bits, 2)
+
+
+TASKS = {"add_mod": modular_task, "binary_alg": binary_task, "sparse_parity": parity_task}
+
+
+def split(task: Task, train_fraction: float, device="cpu") -> Split:
+    """Splits as `torch.utils.data.random_split` does: int(fraction * N) examples to train on."""
+    order = torch.randperm(len(task.targets))
+    n_train = int(train_fraction * len(task.targets))
+    parts = []
+    for chosen in (order[:n_train], order[n_train:]):
+        parts += [task.inputs[chosen].to(device), task.targets[chosen].to(device)]
+    return Split(*parts)
+
+
+class Batches:
+    """Endless batches over a training set: one `torch.randperm` per epoch, the last batch short.
+
+    Args:
+        n: examples.
+        batch_size: examples per batch; n for full batch.
+        device: where the indices are used.
+        ahead: epochs whose permutations are drawn and sent at once. More than 1 spares the host
+            work per step on a GPU; on the CPU dropout shares the generator, so the order of draws
+            matters and it must be 1.
+    """
+
+    def __init__(self, n: int, batch_size: int, device="cpu", ahead: int = 1):
+        self.n, self.batch_size, self.device, self.ahead = n, batch_size, device, ahead
+        self.steps_per_epoch = -(-n // batch_size)
+        self.orders = torch.empty(0, n, dtype=torch.int64)  # (epochs drawn, N)
+        self.taken = 0  # batches taken of these epochs
+
+    def next(self) -> Tensor:
+        """(B,) int64 indices of the next batch, on the device."""
+        epoch, batch = divmod(self.taken, self.steps_per_epoch)
+        if epoch == len(self.orders):
+            drawn = torch.stack([torch.randperm(self.n) for _ in range(self.ahead)])
+            self.orders = drawn.to(self.device, non_blocking=True)
+            self.taken, epoch = 0, 0
+        self.taken += 1
+        return self.orders[epoch, batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def state_dict(self) -> dict:
+        return {"orders": self.orders, "taken": self.taken}
+
+    def load_state_dict(self, state: dict):
+        self.orders, self.taken = state["orders"].to(self.device), state["taken"]

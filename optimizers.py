@@ -1,0 +1,390 @@
+"""⊥Grad for any torch optimizer, the three base optimizers of the paper, and the schedule of B.2.
+
+This file imports nothing but torch: copy it into a project and write
+
+    optimizer = OrthoGrad(torch.optim.AdamW(model.parameters(), lr=1e-2))
+
+Every scalar the projection and the schedule need stays a 0-d tensor on the gradient's device, so a
+step never makes the host wait for the device.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+OPTIMIZERS = ("AdamW", "Adam", "SGD")
+
+
+@torch.no_grad()
+def orthogonal_projection_(
+    weights: Sequence[Tensor], grads: Sequence[Tensor], restore_norm: bool = True
+) -> None:
+    """Project each gradient off its weight, in place: g_perp = g - (w.g / w.w) w.
+
+    Every tensor is projected by itself, biases and one-element tensors included. The cases in which
+    the formula says nothing, or rounding would answer for it:
+
+    - zero weight (w.w is 0): the gradient stays as it is, bit for bit.
+    - zero gradient: stays exactly zero.
+    - gradient parallel to the weight: what the formula leaves is rounding, which restoring the norm
+      (or Adam) would blow up into a full step in a random direction. It becomes exactly zero. The
+      criterion is ||g_perp|| < tol ||g||, tol being 4 eps of the precision computed in or 1 eps of
+      the gradient's dtype, whichever is larger: 4.8e-7 in float32, 8.9e-16 in float64, 9.8e-4 in
+      float16, 7.8e-3 in bfloat16. A one-element gradient is always parallel: zero.
+    - inf or NaN in the weight or the gradient: the gradient never comes out finite.
+
+    float16 and bfloat16 are computed in float32; sums and norms are taken in float64 (float32 on
+    MPS, which has no float64), so a float32 gradient of 1e-25 does not count as zero.
+
+    Args:
+        weights: parameters of any shape and floating or complex dtype; not changed. A complex
+            tensor counts as its real and imaginary parts: scaling by a real number is its radial
+            direction.
+        grads: gradients of the same shapes, overwritten; strided, or sparse COO and coalesced. A
+            sparse gradient stays sparse: it is projected off the weight's entries at its own
+            indices. The result is orthogonal to the whole weight too, being zero elsewhere, but
+            differs from the dense formula, which would fill in every row.
+        restore_norm: rescale g_perp to ||g||, as the authors' code does; False is Eq. 12 itself.
+
+    Raises:
+        ValueError: lists or shapes that do not match, or a layout that cannot be projected.
+
+    Source: paper, Definition 7 and Eq. 12; the norm is restored in the authors' code only.
+    """
+    if len(weights) != len(grads):
+        raise ValueError(f"{len(weights)} weights but {len(grads)} gradients; give one for each")
+    for weight, grad in zip(weights, grads, strict=True):
+        if weight.shape != grad.shape:
+            raise ValueError(
+                f"weight of shape {tuple(weight.shape)} with gradient of shape "
+                f"{tuple(grad.shape)}; give each weight its own gradient"
+            )
+        if grad.layout == torch.sparse_coo and grad.is_coalesced():
+            weight, grad = weight.detach()[tuple(grad.indices())], grad.values()
+        elif grad.layout != torch.strided:
+            raise ValueError(
+                f"gradient with layout {grad.layout}, coalesced or not, cannot be projected in "
+                "place; choose a strided or a coalesced torch.sparse_coo one (call .coalesce())"
+            )
+        if grad.is_complex() or weight.is_complex():
+            weight, grad = torch.view_as_real(weight), torch.view_as_real(grad)
+        _project_(weight, grad, restore_norm)
+
+
+def orthogonal_projection(
+    weights: Sequence[Tensor], grads: Sequence[Tensor], restore_norm: bool = True
+) -> list[Tensor]:
+    """Return projected copies of the gradients; see `orthogonal_projection_` for all of it."""
+    copies = [g.detach().clone() for g in grads]
+    copies = [g.coalesce() if g.layout == torch.sparse_coo else g for g in copies]
+    orthogonal_projection_(weights, copies, restore_norm)
+    return copies
+
+
+def _project_(weight: Tensor, grad: Tensor, restore_norm: bool) -> None:
+    """Project one strided real gradient in place."""
+    dtype = torch.promote_types(torch.promote_types(weight.dtype, grad.dtype), torch.float32)
+    wide = torch.float32 if grad.device.type == "mps" else torch.float64
+    tolerance = max(4 * torch.finfo(dtype).eps, torch.finfo(grad.dtype).eps)
+    w, g = weight.to(dtype), grad.to(dtype)  # the tensors themselves in float32 and float64
+
+    before = torch.linalg.vector_norm(g, dtype=wide)
+    # Both sums run over products in one order, so their rounding cancels in the quotient; a norm
+    # squared left up to 260 eps of a parallel float64 gradient, this at most 2.2.
+    square = (w * w).sum(dtype=wide)
+    radial = ((w * g).sum(dtype=wide) / square).masked_fill(square == 0, 0.0)
+    g.addcmul_(w, radial.to(dtype), value=-1)
+    after = torch.linalg.vector_norm(g, dtype=wide)
+    scale = before / after if restore_norm else torch.ones_like(after)
+    # Both comparisons are False for inf and NaN: what is not finite stays visibly so.
+    parallel = (after < tolerance * before) | (after == 0)
+    g.mul_(scale.masked_fill(parallel, 0.0).to(dtype))
+    if g is not grad:
+        grad.copy_(g)
+
+
+class OrthoGrad(torch.optim.Optimizer):
+    """Make any optimizer step along gradients orthogonal to their weights: ⊥AdamW, ⊥SGD, …
+
+    `step` projects every `.grad` in place (`orthogonal_projection_`; they stay projected
+    afterwards), then calls the wrapped optimizer's own step. What is orthogonal is the gradient:
+    moments, momentum and weight decay can still change a weight's norm. All else is the wrapped
+    optimizer's: groups, state, defaults and hooks are the same objects and a state dict fits both,
+    so schedulers, `torch.amp.GradScaler`, clipping and checkpoints treat this as an optimizer like
+    any other. Step hooks run around the wrapped step and see projected gradients.
+
+    A group with `orthogonal=False` is left alone: `{"params": biases, "orthogonal": False}`.
+
+    A closure is evaluated once, before the projection, and not passed on. An optimizer whose step
+    demands a closure (LBFGS) gets one that projects after each evaluation; a line search then
+    sees a slope that is not the loss's own, so leave `line_search_fn` at None.
+
+    Args:
+        optimizer: an instance of any torch optimizer, not a class and not another OrthoGrad.
+        restore_norm: rescale each projected gradient to its former norm, as the authors' code
+            does; False gives the paper's equation.
+
+    Raises:
+        TypeError: something other than an optimizer instance.
+        ValueError: another OrthoGrad; in `step`, no closure although the optimizer demands one.
+
+    Source: paper, Definition 7 and Eq. 12; per tensor and norm restored as in the authors' code.
+    """
+
+    # GradScaler hands scaled gradients to a fused optimizer, which unscales in its kernel. They
+    # must be unscaled and found finite before the projection, whatever is wrapped.
+    _step_supports_amp_scaling = False
+
+    def __init__(self, optimizer: torch.optim.Optimizer, restore_norm: bool = True) -> None:
+        if isinstance(optimizer, OrthoGrad):
+            raise ValueError("OrthoGrad got another OrthoGrad; wrap the optimizer inside it, once")
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            kind = optimizer if isinstance(optimizer, type) else type(optimizer)
+            what = "the class" if kind is optimizer else "a value of type"
+            raise TypeError(
+                f"OrthoGrad got {what} {kind.__name__}, not an optimizer instance; write for "
+                "example OrthoGrad(torch.optim.AdamW(model.parameters(), lr=0.01))"
+            )
+        # No super().__init__(): groups and state have one owner, the wrapped optimizer, and a
+        # second copy would go stale at the first load_state_dict.
+        self.base_optimizer = optimizer
+        self.restore_norm = restore_norm
+        closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+        self.needs_closure = closure is not None and closure.default is inspect.Parameter.empty
+
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Project the gradients, then step; return the closure's loss, None without a closure."""
+        if self.needs_closure:
+            if closure is None:
+                name = type(self.base_optimizer).__name__
+                raise ValueError(f"{name} needs a closure, got None; call step(closure)")
+            return self.base_optimizer.step(lambda: self._evaluate(closure))
+        loss = self._evaluate(closure)
+        self.base_optimizer.step()
+        return loss
+
+    def _evaluate(self, closure: Callable[[], Tensor] | None) -> Tensor | None:
+        """Evaluate the closure, if any, and project the gradients it leaves."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        weights, grads = [], []
+        for group in self.param_groups:
+            for p in group["params"] if group.get("orthogonal", True) else ():
+                if p.grad is not None:
+                    if p.grad.layout == torch.sparse_coo:
+                        p.grad = p.grad.coalesce()
+                    weights.append(p)
+                    grads.append(p.grad)
+        orthogonal_projection_(weights, grads, self.restore_norm)
+        return loss
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load a state dict of this class or of the bare optimizer, keeping `orthogonal` flags."""
+        flags = [group.get("orthogonal") for group in self.param_groups]
+        self.base_optimizer.load_state_dict(state_dict)
+        for group, flag in zip(self.param_groups, flags, strict=True):
+            if flag is not None:  # the bare optimizer may not have saved one
+                group.setdefault("orthogonal", flag)
+
+    def __getattr__(self, name: str):
+        if name == "base_optimizer":  # not there yet while unpickling
+            raise AttributeError(name)
+        return getattr(self.base_optimizer, name)
+
+    def __getstate__(self) -> dict:
+        return {"optimizer": self.base_optimizer, "restore_norm": self.restore_norm}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)
+
+    def __repr__(self) -> str:
+        return f"OrthoGrad({self.base_optimizer!r}, restore_norm={self.restore_norm})"
+
+
+def _delegate_method(name: str) -> Callable:
+    def method(self, *args, **kwargs):
+        return getattr(self.base_optimizer, name)(*args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"Call the wrapped optimizer's {name}."
+    return method
+
+
+def _delegate_attribute(name: str) -> property:
+    return property(
+        lambda self: getattr(self.base_optimizer, name),
+        lambda self, value: setattr(self.base_optimizer, name, value),
+        doc=f"The wrapped optimizer's {name}.",
+    )
+
+
+# __getattr__ does not see what torch.optim.Optimizer defines, nor any assignment; these must reach
+# the wrapped optimizer all the same.
+for _name in ("param_groups", "state", "defaults"):
+    setattr(OrthoGrad, _name, _delegate_attribute(_name))
+for _name in (
+    "state_dict",
+    "zero_grad",
+    "add_param_group",
+    "register_step_pre_hook",
+    "register_step_post_hook",
+    "register_state_dict_pre_hook",
+    "register_state_dict_post_hook",
+    "register_load_state_dict_pre_hook",
+    "register_load_state_dict_post_hook",
+):
+    setattr(OrthoGrad, _name, _delegate_method(_name))
+
+
+class GradNormLR:
+    """Divide the learning rate by the norm of the full gradient: eta_t = eta / ||grad L||.
+
+    Call `step()` between `backward()` and the optimizer's `step()` (after `GradScaler.unscale_`).
+    The norm is the L2 norm over all gradients of all groups, before OrthoGrad projects them. Only
+    the learning rate is divided: a momentum buffer keeps raw gradients and the update is
+    lr_t * buffer. Decoupled weight decay (AdamW) is divided with it, as by any schedule.
+
+    A gradient that is exactly zero leaves the rule undefined. The learning rate is then 0: weights
+    stand still, finite, and moments decay. A norm so small that eta / norm overflows gives the
+    largest finite learning rate. inf gives 0 and NaN gives NaN.
+
+    The learning rate becomes a 0-d tensor on the group's device (float64 on the CPU; float32, which
+    fused kernels read, elsewhere). Only fused and capturable optimizers read that without a host
+    synchronisation on a GPU: those of `make_optimizer` do. eta is kept as `initial_lr` in the
+    group, hence in the optimizer's state dict: there is nothing else to save.
+
+    Args:
+        optimizer: any torch optimizer or OrthoGrad; each group's lr is its eta.
+
+    Source: paper, Appendix B.2 (Figure 9).
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Set every group's learning rate from the gradients as they are now."""
+        norm = gradient_norm(p for g in self.optimizer.param_groups for p in g["params"])
+        if norm is None:
+            return
+        for group in self.optimizer.param_groups:
+            old = group["lr"]
+            if "initial_lr" not in group:  # the name torch's schedulers give it
+                group["initial_lr"] = old.clone() if isinstance(old, Tensor) else old
+            device = group["params"][0].device
+            dtype = torch.float64 if device.type == "cpu" else torch.float32
+            new = (group["initial_lr"] / norm).clamp(max=torch.finfo(dtype).max)
+            new = new.masked_fill(norm == 0, 0.0).to(device=device, dtype=dtype)
+            if isinstance(old, Tensor) and (old.device, old.dtype) == (device, dtype):
+                old.copy_(new)  # in place, where a captured graph looks for it
+            else:
+                group["lr"] = new
+
+
+@torch.no_grad()
+def gradient_norm(params: Iterable[Tensor]) -> Tensor | None:
+    """L2 norm over the gradients of all tensors together, sqrt(sum g^2), without synchronising.
+
+    Args:
+        params: tensors with or without `.grad`; any shape, dtype and layout.
+
+    Returns:
+        0-d float64 tensor (float32 on MPS) on the first gradient's device; None if there is none.
+    """
+    norms = []
+    for p in params:
+        if p.grad is not None:
+            g = p.grad.coalesce().values() if p.grad.layout == torch.sparse_coo else p.grad
+            g = torch.view_as_real(g) if g.is_complex() else g
+            wide = torch.float32 if g.device.type == "mps" else torch.float64
+            norms.append(torch.linalg.vector_norm(g, dtype=wide))
+    if not norms:
+        return None
+    return torch.linalg.vector_norm(torch.stack([n.to(norms[0].device) for n in norms]))
+
+
+def make_optimizer(
+    params: Iterable,
+    name: str,
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    momentum: float = 0.0,
+    orthogonal: bool = False,
+    restore_norm: bool = True,
+    capturable: bool = False,
+) -> torch.optim.Optimizer:
+    """Build AdamW, Adam or SGD, fused where the parameters allow it, wrapped in OrthoGrad or not.
+
+    Args:
+        params: tensors, named tensors or group dicts, as any torch optimizer takes them.
+        name: "AdamW" (decoupled decay), "Adam" or "SGD" (weight decay added to the gradient).
+        lr: learning rate, finite and above 0.
+        weight_decay: finite and at least 0.
+        betas: decay of the two moments, each in [0, 1); SGD has none and reads neither.
+        eps: added to Adam's denominator; must not round to 0 in a parameter's dtype. Not for SGD.
+        momentum: SGD's, in [0, 1), without dampening; Adam and AdamW do not read it.
+        orthogonal: wrap the optimizer in OrthoGrad.
+        restore_norm: passed to OrthoGrad.
+        capturable: let Adam and AdamW be captured by hand in a CUDA graph. They never synchronise
+            without it, and torch warns when it is set and nothing is captured.
+
+    Returns:
+        The optimizer, or OrthoGrad around it.
+
+    Raises:
+        ValueError: a value outside its range; the message names the choices and the remedy.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"lr is {lr}; give a finite number above 0, such as 0.01")
+    if not (math.isfinite(weight_decay) and weight_decay >= 0):
+        raise ValueError(f"weight_decay is {weight_decay}; give a finite number, 0 or above")
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas are {betas}; give two numbers in [0, 1), such as (0.9, 0.999)")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum is {momentum}; give a number in [0, 1), such as 0.8")
+    if not (math.isfinite(eps) and eps > 0):
+        raise ValueError(f"eps is {eps}; give a finite number above 0, such as 1e-8")
+
+    groups = [_as_list(entry) for entry in params]
+    tensors = [p for entry in groups for p in (entry["params"] if type(entry) is dict else [entry])]
+    tensors = [p[1] if isinstance(p, tuple) else p for p in tensors]  # named tensors
+    options = {"lr": lr, "weight_decay": weight_decay}
+    if all(torch.is_floating_point(p) and p.device.type in ("cpu", "cuda") for p in tensors):
+        options["fused"] = True
+    if name == "SGD":
+        options["momentum"] = momentum
+    else:
+        options |= {"betas": tuple(map(float, betas)), "eps": eps, "capturable": capturable}
+    optimizer = getattr(torch.optim, name)(groups, **options)
+    for group in optimizer.param_groups if name != "SGD" else ():
+        for p in group["params"]:
+            _refuse_vanishing_eps(group["eps"], p.dtype.to_real())
+    return OrthoGrad(optimizer, restore_norm) if orthogonal else optimizer
+
+
+def _as_list(entry):
+    """Return a group dict with its params as a list, which may be read twice; others unchanged."""
+    if not isinstance(entry, dict):
+        return entry
+    params = entry["params"]
+    return {**entry, "params": [params] if isinstance(params, Tensor) else list(params)}
+
+
+def _refuse_vanishing_eps(eps: float, dtype: torch.dtype) -> None:
+    if torch.tensor(eps, dtype=dtype).item() == 0:
+        info = torch.finfo(dtype)
+        raise ValueError(
+            f"eps {eps} rounds to 0 in {dtype}, and Adam then divides by zero; use eps of at least "
+            f"{info.smallest_normal * info.eps:.0e} or parameters of a wider dtype"
+        )

@@ -1,0 +1,284 @@
+"""A run folder: the only file that knows its file names, its formats and its rules.
+
+    config.json     exactly the RunConfig, written before the first step, refused if different later
+    env.json        commit, versions, device, threads, command line, start time
+    metrics.csv     one row per evaluation, appended and flushed; row 0 is the initial network
+    checkpoint.pt   everything a bit-identical continuation needs; replaced atomically
+    summary.json    written last: its presence means the run is complete
+    lock            held by the process that writes the folder
+
+Rows reach the disk before the checkpoint that follows them, and a continuation drops the rows that
+are younger than its checkpoint and computes them again: none is lost, none is doubled.
+Imports torch only where a checkpoint is written or read.
+"""
+
+import csv
+import dataclasses
+import fcntl
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from config import RunConfig
+
+CONFIG, ENV, METRICS, CHECKPOINT, SUMMARY, LOCK, LOG = (
+    "config.json",
+    "env.json",
+    "metrics.csv",
+    "checkpoint.pt",
+    "summary.json",
+    "lock",
+    "log.txt",
+)
+EXIT_BUSY = 75  # another process writes this folder (sysexits' EX_TEMPFAIL)
+EXIT_STOPPED = 76  # stopped on request with a checkpoint; start again to continue
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; the message is one line and names the remedy."""
+
+
+class RunBusy(RunError):
+    """Another process holds the folder."""
+
+
+def run_folder(root, name: str, seed: int) -> Path:
+    """Where a declared run lives: <root>/<name>/seed_<seed>."""
+    return Path(root) / name / f"seed_{seed}"
+
+
+def is_complete(folder) -> bool:
+    return (Path(folder) / SUMMARY).is_file()
+
+
+def read_json(path) -> dict:
+    try:
+        return json.loads(Path(path).read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is damaged ({error}); delete its folder to run it again") from None
+
+
+def read_config(folder) -> RunConfig:
+    """The configuration of a run folder.
+
+    Raises:
+        RunError: the file is missing, damaged, or has keys this version does not know.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise RunError(f"{folder} has no {CONFIG}; it is not a run folder")
+    raw = read_json(path)
+    try:
+        return RunConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{path} is not a configuration of this version ({error})") from None
+
+
+def read_summary(folder) -> dict:
+    return read_json(Path(folder) / SUMMARY)
+
+
+def read_metrics(folder):
+    """metrics.csv as a pandas DataFrame; an empty cell ("never", "undefined") is NaN."""
+    import pandas
+
+    path = Path(folder) / METRICS
+    try:
+        return pandas.read_csv(path, float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error}); run it again") from None
+
+
+def last_row(folder) -> dict | None:
+    """The last complete row of metrics.csv as {column: text}, without pandas; None if there is none.
+
+    Cheap enough to poll: reads the header and the last few kilobytes only.
+    """
+    try:
+        with open(Path(folder) / METRICS, "rb") as file:
+            header = file.readline().decode().rstrip("\n").split(",")
+            file.seek(0, os.SEEK_END)
+            file.seek(max(file.tell() - 65536, 0))
+            lines = file.read().decode(errors="replace").split("\n")[:-1]  # the last is unfinished
+    except OSError:
+        return None
+    row = lines[-1].split(",") if lines else []
+    if len(row) != len(header) or not row[0].isdigit():
+        return None
+    return dict(zip(header, row, strict=True))
+
+
+def differences(ours: RunConfig, theirs: RunConfig) -> str:
+    """The fields in which two configurations differ, as `name a -> b` for a message."""
+    a, b = dataclasses.asdict(ours), dataclasses.asdict(theirs)
+    return ", ".join(f"{k} {a[k]} -> {b[k]}" for k in a if a[k] != b[k])
+
+
+class RunFolder:
+    """One run's folder, open for writing by exactly one process.
+
+    Use as a context manager; entering takes the lock, creates the folder and writes or compares
+    config.json.
+
+    Args:
+        path: the folder itself.
+        config: what is to be run there.
+
+    Raises:
+        RunBusy: another process is writing it.
+        RunError: the folder belongs to another configuration, or cannot be written.
+    """
+
+    def __init__(self, path, config: RunConfig):
+        self.path = Path(path)
+        self.config = config
+        self._lock = None
+        self._columns = None
+
+    def __enter__(self):
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / LOCK, "a+")  # noqa: SIM115 - held until __exit__
+        except OSError as error:
+            raise RunError(
+                f"cannot write to {self.path} ({error.strerror}); choose another --run_dir or --runs"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise RunBusy(
+                f"{self.path} is being written by process {holder}; wait for it or stop it"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()} on {os.uname().nodename}\n")
+        self._lock.flush()
+        try:
+            self._claim()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._lock.close()  # closing releases the lock
+
+    def _claim(self):
+        if (self.path / CONFIG).is_file():
+            found = read_config(self.path)
+            if found != self.config:
+                raise RunError(
+                    f"{self.path} holds another configuration ({differences(found, self.config)});"
+                    " choose another --run_dir or delete it"
+                )
+        else:
+            self._write_json(CONFIG, dataclasses.asdict(self.config))
+
+    def clear(self):
+        """Forget everything but the configuration: the run starts again from step 0."""
+        for name in (SUMMARY, CHECKPOINT, METRICS, ENV):
+            (self.path / name).unlink(missing_ok=True)
+
+    def write_env(self, env: dict):
+        self._write_json(ENV, env)
+
+    def write_summary(self, summary: dict):
+        self._write_json(SUMMARY, summary)
+
+    def _write_json(self, name, value):
+        text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+        self._replace(name, lambda file: file.write(text.encode()))
+
+    def _replace(self, name, write):
+        """All or nothing: a reader, or a kill, sees the old file or the new one."""
+        try:
+            handle, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    write(file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, self.path / name)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.path / name} ({error.strerror}); free space or choose another"
+                " --run_dir, then start again to continue"
+            ) from None
+
+    def append(self, row: dict):
+        """Adds a row to metrics.csv; values in full precision, None as an empty cell."""
+        if self._columns is None:
+            self._columns = list(row)
+        if list(row) != self._columns:
+            raise RunError(f"row of step {row['step']} has other columns than metrics.csv")
+        try:
+            with open(self.path / METRICS, "a", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                if file.tell() == 0:
+                    writer.writerow(self._columns)
+                writer.writerow(["" if v is None else repr(v) for v in row.values()])
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.path / METRICS} ({error.strerror}); free space, then start"
+                " again to continue"
+            ) from None
+
+    def save_checkpoint(self, state: dict):
+        """Replaces checkpoint.pt, after the rows written so far are on the disk."""
+        import torch
+
+        if (self.path / METRICS).is_file():
+            with open(self.path / METRICS, "rb") as file:
+                os.fsync(file.fileno())
+        self._replace(CHECKPOINT, lambda file: torch.save(state, file))
+
+    def load_checkpoint(self, map_location="cpu") -> dict | None:
+        """The last checkpoint, or None where the run has to start from step 0.
+
+        metrics.csv is cut back to the rows the checkpoint knows of (all rows, without one).
+        `state["rows"]` is the number of rows at the time of the checkpoint.
+
+        Raises:
+            RunError: checkpoint.pt or metrics.csv is damaged; says what to delete.
+        """
+        import torch
+
+        for leftover in self.path.glob(".*.*"):  # of a process killed while it wrote
+            leftover.unlink(missing_ok=True)
+        path = self.path / CHECKPOINT
+        state = None
+        if path.is_file():
+            try:
+                state = torch.load(path, map_location=map_location, weights_only=True)
+                rows = state["rows"]
+            except Exception as error:  # torch raises many kinds for a damaged file
+                reason = str(error).strip().split("\n")[0][:120]
+                raise RunError(
+                    f"{path} is damaged ({reason}); delete it to compute this run again from step 0"
+                ) from None
+        self._cut_metrics(rows if state else 0)
+        return state
+
+    def _cut_metrics(self, rows: int):
+        path = self.path / METRICS
+        lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+        complete = lines[:-1]  # what follows the last newline was cut off by a kill
+        if rows == 0:
+            path.unlink(missing_ok=True)
+            return
+        width = complete[0].count(b",") if complete else 0
+        good = complete[: rows + 1]
+        if len(good) < rows + 1 or any(line.count(b",") != width for line in good):
+            raise RunError(
+                f"{path} has fewer complete rows than checkpoint.pt knows of ({rows}); delete"
+                f" {CHECKPOINT} to compute this run again from step 0"
+            )
+        self._columns = good[0].decode().split(",")
+        self._replace(METRICS, lambda file: file.write(b"\n".join(good) + b"\n"))

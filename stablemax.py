@@ -1,0 +1,437 @@
+"""StableMax and softmax cross-entropy with the floating-point precision as an explicit argument.
+
+Copy this one file into your project (it needs only torch) and use it as torch.nn.functional's own:
+    loss = stablemax_cross_entropy(logits, targets)  # float64 inside, gradient in logits' own dtype
+    loss = softmax_cross_entropy(logits, targets, precision=torch.float16)  # collapses soonest
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+REDUCTIONS = ("none", "mean", "sum")
+CHUNK_ELEMENTS = 65_536  # per thread: two float64 buffers of this size stay inside 1 MB of L2 cache
+
+
+def stablemax(logits: Tensor, dim: int = -1, dtype: torch.dtype | None = None) -> Tensor:
+    """StableMax p_k = s(z_k) / sum_j s(z_j), with s(z) = z + 1 for z >= 0 and 1 / (1 - z) below.
+
+    Args:
+        logits: any shape, floating point; -inf has probability 0, as a mask in attention needs.
+        dim: the dimension that sums to one.
+        dtype: the logits are cast to it first, and it is the dtype of the result; default theirs.
+            float16 and bfloat16 are computed in float32 and rounded once, as torch.softmax does.
+    Returns: probabilities, 0 to 1, shape of logits; right to a few units in the last place.
+    Raises: ValueError if logits (or dtype) are not floating point.
+    Source: paper, Definition 4, without the authors' 1e-30. The derivative is 1 at 0 on both sides.
+    """
+    z, dtype = _working_copy(logits, dtype)
+    return _StableMax.apply(z, dim).to(dtype)
+
+
+def log_stablemax(logits: Tensor, dim: int = -1, dtype: torch.dtype | None = None) -> Tensor:
+    """Logarithm of StableMax, log s(z_k) - log sum_j s(z_j), finite at every finite logit.
+
+    For a loss take stablemax_cross_entropy: it also keeps what log p loses when p rounds to 1.
+
+    Args, Raises: as for `stablemax`.
+    Returns: log-probabilities in nats, at most 0, shape of logits.
+    Source: paper, Definition 4 and Proposition 1 (log s(z) = copysign(log1p|z|, z)).
+    """
+    z, dtype = _working_copy(logits, dtype)
+    return _LogStableMax.apply(z, dim).to(dtype)
+
+
+def stablemax_cross_entropy(
+    input: Tensor,  # noqa: A002 - the name torch.nn.functional.cross_entropy uses
+    target: Tensor,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    precision: torch.dtype = torch.float64,
+) -> Tensor:
+    """StableMax cross-entropy -log(s(z_y) / sum_k s(z_k)), right at every finite logit.
+
+    A loss far below the precision's epsilon is not absorbed: it is log1p of the sum over the wrong
+    classes, so it stays positive down to underflow, and so does the label's gradient.
+
+    Args:
+        input: logits, (C,), (N, C) or (N, C, d1, ...), floating point.
+        target: class indices 0 to C-1 or ignore_index, integer, (), (N,) or (N, d1, ...).
+        ignore_index: targets of this value add neither loss nor gradient nor count.
+        reduction: 'mean' over the targets not ignored (nan when there are none), 'sum' or 'none'.
+        label_smoothing: 0 to 1, share of the target spread evenly over all C classes, as in torch.
+        precision: dtype the logits are rounded to and the loss is computed in, also under autocast.
+            float16 and bfloat16: float32 inside; each loss and gradient is rounded to precision.
+    Returns: loss in nats, dtype precision; a scalar, or the shape of target for 'none'.
+        The gradient has the dtype of input. Differentiable once (a second backward raises).
+    Raises: ValueError for a bad argument; class indices out of range are seen on the CPU only.
+    Source: paper, Definition 4 and section 4 (StCE).
+    """
+    return _cross_entropy(
+        _StableMaxNLL.apply, input, target, ignore_index, reduction, label_smoothing, precision
+    )
+
+
+def softmax_cross_entropy(
+    input: Tensor,  # noqa: A002
+    target: Tensor,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
+    """Softmax cross-entropy log sum_k exp(z_k - max z) - (z_y - max z), with its collapse.
+
+    Deliberately no more accurate than plain softmax: with the label the largest logit, the loss is
+    exactly 0 where the sum rounds to exactly 1, and then the label's gradient is exactly 0 while
+    the wrong classes' is not. Count it with reduction='none': (loss == 0).
+
+    Args, Returns, Raises: as for `stablemax_cross_entropy`, with this difference:
+        precision: float16 and bfloat16 are torch's own log_softmax on the cast logits, whose
+            arithmetic depends on the device: the CPU sums in half precision, CUDA in float32, so
+            that the same logits may collapse on the one and not on the other.
+    Source: paper, Definitions 2 (loss) and 3 (Softmax Collapse).
+    """
+    return _cross_entropy(
+        _softmax_nll, input, target, ignore_index, reduction, label_smoothing, precision
+    )
+
+
+class StableMax(nn.Module):
+    """`stablemax` over dimension dim as a module."""
+
+    def __init__(self, dim: int = -1):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return stablemax(logits, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class StableMaxCrossEntropy(nn.Module):
+    """`stablemax_cross_entropy` as a module; its keyword options are checked when it is built."""
+
+    loss, default_precision = staticmethod(stablemax_cross_entropy), torch.float64
+
+    def __init__(self, *, precision=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+        super().__init__()
+        precision = self.default_precision if precision is None else precision
+        _check_options(reduction, label_smoothing, precision)
+        self.options = dict(precision=precision, ignore_index=ignore_index)
+        self.options.update(reduction=reduction, label_smoothing=label_smoothing)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
+        return self.loss(input, target, **self.options)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.options.items())
+
+
+class SoftmaxCrossEntropy(StableMaxCrossEntropy):
+    """`softmax_cross_entropy` as a module; its keyword options are checked when it is built."""
+
+    loss, default_precision = staticmethod(softmax_cross_entropy), torch.float32
+
+
+def _cross_entropy(nll, logits, target, ignore_index, reduction, label_smoothing, precision):
+    _check_options(reduction, label_smoothing, precision)
+    _check_tensors(logits, target)
+    with torch.autocast(logits.device.type, enabled=False):  # precision is explicit: it wins
+        rows = logits.unsqueeze(0) if logits.dim() == 1 else logits.movedim(1, -1)
+        classes = rows.shape[-1]
+        rows = rows.reshape(-1, classes)  # (N, C)
+        labels = target.reshape(-1, 1).long()  # (N, 1)
+        ignored = labels == ignore_index
+        labels = labels.masked_fill(ignored, 0)
+        wants_grad = rows.requires_grad and torch.is_grad_enabled()
+        try:
+            loss = nll(rows, labels, precision, label_smoothing, wants_grad)[0]  # (N, 1)
+        except RuntimeError as error:  # the gather that is needed anyway has checked the range
+            if "out of bounds" not in str(error):
+                raise
+            raise ValueError(
+                f"targets from {labels.min()} to {labels.max()} do not fit logits of {classes} "
+                f"classes; use 0 to {classes - 1}, or ignore_index={ignore_index}"
+            ) from None
+        loss = loss.masked_fill(ignored, 0.0)
+        if reduction == "none":
+            return loss.reshape(target.shape)
+        if reduction == "sum":
+            return loss.sum()
+        count = ignored.logical_not().sum()
+        return (loss.sum(dtype=_wide(precision)) / count).to(precision)
+
+
+def _softmax_nll(rows, labels, precision, label_smoothing, wants_grad):
+    if _wide(precision) == precision:
+        return _SoftmaxNLL.apply(rows, labels, precision, label_smoothing, wants_grad)
+    log_p = F.log_softmax(rows.to(precision), -1)
+    loss = -log_p.gather(1, labels)
+    if label_smoothing:
+        loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(1, keepdim=True)
+    return loss, None
+
+
+class _RowLoss(torch.autograd.Function):
+    """A loss per row whose gradient is made by the forward, in the buffer that held the values.
+
+    forward returns the loss, (N, 1), and `kept`: its gradient, (N, C), for an incoming gradient of
+    1, in float32 unless both precision and logits are float64. So nothing of size N x C in the
+    compute dtype outlives the forward, and backward is a single pass.
+    """
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        rows, labels, ctx.precision, ctx.label_smoothing, wants_grad = inputs
+        ctx.set_materialize_grads(False)  # no N x C zeros as the "gradient" of kept
+        if wants_grad:
+            ctx.mark_non_differentiable(output[1])
+            ctx.save_for_backward(rows, labels, output[1])
+
+    @classmethod
+    def row_gradient(cls, ctx, grad):
+        rows, labels, kept = ctx.saved_tensors
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return kept * grad.to(kept.dtype)
+        # create_graph=True: the same gradient in operations that can be differentiated again.
+        z = rows.to(ctx.precision).to(_wide(ctx.precision))
+        even = ctx.label_smoothing / z.shape[1]
+        goal = torch.full_like(z, even).scatter_(1, labels, even + 1 - ctx.label_smoothing)
+        return cls.minus_goal(z, goal) * grad.to(z.dtype)
+
+    @classmethod
+    def finish(cls, ctx, grad):
+        if grad is None:
+            return (None,) * 5
+        gradient = cls.row_gradient(ctx, grad)
+        # Half precision is rounded here, after the incoming gradient, so that loss scaling works.
+        if _wide(ctx.precision) != ctx.precision:
+            gradient = gradient.to(ctx.precision)
+        return gradient.to(ctx.saved_tensors[0].dtype), None, None, None, None
+
+
+class _StableMaxNLL(_RowLoss):
+    @staticmethod
+    def forward(rows, labels, precision, label_smoothing, wants_grad):
+        wide = _wide(precision)
+        z = rows if wide == precision else rows.to(precision)
+        z_y = z.gather(1, labels).to(wide)  # (N, 1), as all per-row values
+        # Where sums and products of s cannot leave the range (float32 in float64), as it is.
+        roomy = torch.finfo(z.dtype).max < torch.finfo(wide).max ** 0.5
+        scale = torch.ones_like(z_y)
+        if not roomy:
+            scale = _inverse_of_largest(z.amax(1, keepdim=True).to(wide))
+        own = _s(z_y) * scale
+        rests, means = [], []
+        even = label_smoothing / z.shape[1]
+        kept, chunks = _chunks(z, wide, wants_grad, labels, scale, own)
+        slope = torch.empty(chunks[0][0].shape, dtype=wide, device=z.device)
+        for z_c, x, kept_c, labels_c, scale_c, own_c in chunks:
+            x.copy_(z_c)
+            if label_smoothing:
+                flat = x.abs()
+                means.append(flat.log1p().copysign_(x).mean(1, keepdim=True))
+                flat.add_(1).reciprocal_().mul_(even)
+            # m = -1 / (1 + relu(-z)): s = relu(z) - m, ds/dz = m * m, with no branch to select.
+            m = slope[: x.shape[0]]
+            torch.clamp(x, max=0, out=m).sub_(1).reciprocal_()
+            x.clamp_(min=0).sub_(m)
+            if not roomy:
+                x.mul_(scale_c)
+            x.scatter_(1, labels_c, 0.0)  # summed without the label, the rest is never absorbed
+            rests.append(x.sum(1, keepdim=True))
+            if wants_grad:
+                # m * (m * w), not m * m * w: the square alone underflows at very negative logits.
+                torch.mul(m, scale_c / (rests[-1] + own_c), out=x).mul_(m)
+                if label_smoothing:
+                    x.sub_(flat)
+                if kept_c is not x:
+                    kept_c.copy_(x)
+        rest = torch.cat(rests)  # sum over the wrong classes of s_k * scale
+        total = rest + own
+        # rest / own keeps small losses exact; where it would overflow the loss is above 60.
+        smallest = torch.finfo(wide).tiny / torch.finfo(wide).eps
+        log_total = total.log() - scale.log()
+        loss = (rest / own.clamp(min=smallest)).log1p()
+        loss = torch.where(own < smallest, log_total - _log_s(z_y), loss)
+        if label_smoothing:
+            uniform = log_total - torch.cat(means)
+            loss = (1 - label_smoothing) * loss + label_smoothing * uniform
+        if wants_grad:
+            label_grad = (label_smoothing - even - rest / total) / (1 + z_y.abs())
+            kept.scatter_(1, labels, label_grad.to(kept.dtype))
+        return loss.to(precision), kept
+
+    @staticmethod
+    def backward(ctx, grad, _):
+        return _StableMaxNLL.finish(ctx, grad)
+
+    @staticmethod
+    def minus_goal(z, goal):
+        return (_StableMax.apply(z, 1) - goal) / (1 + z.abs())
+
+
+class _SoftmaxNLL(_RowLoss):
+    @staticmethod
+    def forward(rows, labels, precision, label_smoothing, wants_grad):
+        gaps, totals, means = [], [], []  # z_y - max z, sum exp(z - max z), mean of z - max z
+        even = label_smoothing / rows.shape[1]
+        kept, chunks = _chunks(rows, precision, wants_grad, labels)
+        for z_c, x, kept_c, labels_c in chunks:
+            x.copy_(z_c)
+            x.sub_(x.amax(1, keepdim=True))
+            gaps.append(x.gather(1, labels_c))
+            if label_smoothing:
+                means.append(x.mean(1, keepdim=True))
+            totals.append(x.exp_().sum(1, keepdim=True))
+            if wants_grad:
+                x.mul_(totals[-1].reciprocal())
+                if label_smoothing:
+                    x.sub_(even)
+                if kept_c is not x:
+                    kept_c.copy_(x)
+        gap, total = torch.cat(gaps), torch.cat(totals)  # (N, 1)
+        log_total = total.log()
+        loss = log_total - gap
+        if label_smoothing:
+            uniform = log_total - torch.cat(means)
+            loss = (1 - label_smoothing) * loss + label_smoothing * uniform
+        if wants_grad:
+            label_grad = (gap.exp() / total - 1) + (label_smoothing - even)
+            kept.scatter_(1, labels, label_grad.to(kept.dtype))
+        return loss, kept
+
+    @staticmethod
+    def backward(ctx, grad, _):
+        return _SoftmaxNLL.finish(ctx, grad)
+
+    @staticmethod
+    def minus_goal(z, goal):
+        return z.softmax(1) - goal
+
+
+class _StableMax(torch.autograd.Function):
+    @staticmethod
+    def forward(z, dim):
+        s = _s(z).mul_(_inverse_of_largest(z.amax(dim, keepdim=True)))
+        return s.div_(s.sum(dim, keepdim=True))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0], output)
+        ctx.dim = inputs[1]
+
+    @staticmethod
+    def backward(ctx, grad):
+        z, p = ctx.saved_tensors
+        return p * (grad - (p * grad).sum(ctx.dim, keepdim=True)) / (1 + z.abs()), None
+
+
+class _LogStableMax(torch.autograd.Function):
+    @staticmethod
+    def forward(z, dim):
+        top = z.amax(dim, keepdim=True)
+        s = _s(z).mul_(_inverse_of_largest(top))
+        total = s.sum(dim, keepdim=True)
+        smallest = torch.finfo(z.dtype).tiny / torch.finfo(z.dtype).eps
+        far = _log_s(z) - (_log_s(top) + total.log())  # where s is too small beside the largest
+        return torch.where(s < smallest, far, (s / total).log())
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0])
+        ctx.dim = inputs[1]
+
+    @staticmethod
+    def backward(ctx, grad):
+        (z,) = ctx.saved_tensors
+        p = _StableMax.apply(z, ctx.dim)
+        return (grad - p * grad.sum(ctx.dim, keepdim=True)) / (1 + z.abs()), None
+
+
+def _s(z):
+    return z.clamp(min=0).add_((1 - z.clamp(max=0)).reciprocal_())
+
+
+def _log_s(z):
+    return torch.copysign(z.abs().log1p(), z)
+
+
+def _inverse_of_largest(top):
+    # The clamp keeps the inverse finite: s of the most negative number is below the normal range.
+    return _s(top).clamp_(min=torch.finfo(top.dtype).tiny).reciprocal_()
+
+
+def _wide(dtype):
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def _chunks(z, wide, wants_grad, *columns):
+    """The gradient buffer, and the rows of (logits, buffer of dtype wide, gradient, *columns).
+
+    On the CPU a chunk fits the cache, so no full buffer of a wider dtype exists; elsewhere, and
+    under torch.compile, one chunk is all. The buffer is the gradient's own where dtypes agree.
+    """
+    examples, classes = z.shape
+    rows = examples
+    if z.device.type == "cpu" and not torch.compiler.is_compiling():
+        rows = min(examples, max(16, CHUNK_ELEMENTS * torch.get_num_threads() // classes))
+    dtype = torch.float64 if z.dtype == wide == torch.float64 else torch.float32
+    kept = torch.empty(z.shape, dtype=dtype, device=z.device) if wants_grad else None
+    tensors = (z, kept, *columns) if wants_grad else (z, *columns)
+    parts = [(t,) if rows == examples else t.split(rows) for t in tensors]
+    if not wants_grad:
+        parts.insert(1, parts[0])  # never written
+    if wants_grad and dtype == wide:
+        buffers = parts[1]
+    else:
+        scratch = torch.empty(rows, classes, dtype=wide, device=z.device)
+        buffers = [scratch[: part.shape[0]] for part in parts[0]]
+    return kept, list(zip(parts[0], buffers, *parts[1:], strict=True))
+
+
+def _working_copy(logits, dtype):
+    dtype = logits.dtype if dtype is None else dtype
+    if not (logits.is_floating_point() and dtype in PRECISIONS):
+        raise ValueError(
+            f"logits are {logits.dtype} and dtype is {dtype}; both must be floating point, "
+            f"dtype one of {_names(PRECISIONS)}"
+        )
+    return logits.to(dtype).to(_wide(dtype)), dtype
+
+
+def _check_options(reduction, label_smoothing, precision):
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction is {reduction!r}; choose from {_names(REDUCTIONS)}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}; choose from {_names(PRECISIONS)}")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"label_smoothing is {label_smoothing}; choose a number from 0 to 1")
+
+
+def _check_tensors(logits, target):
+    if not logits.is_floating_point():
+        raise ValueError(f"input has dtype {logits.dtype}; pass floating-point logits")
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        raise ValueError(
+            f"target has dtype {target.dtype}; pass integer class indices "
+            "(class probabilities are not supported; for uniform ones use label_smoothing)"
+        )
+    class_dim = 0 if logits.dim() == 1 else 1
+    expected = logits.shape[:class_dim] + logits.shape[class_dim + 1 :]
+    if logits.dim() == 0 or target.shape != expected or logits.shape[class_dim] == 0:
+        raise ValueError(
+            f"input has shape {tuple(logits.shape)} and target {tuple(target.shape)}; "
+            "pass (C,) with (), (N, C) with (N,), or (N, C, d1, ...) with (N, d1, ...), C >= 1"
+        )
+
+
+def _names(choices):
+    return ", ".join(str(choice) for choice in choices)

@@ -1,0 +1,21 @@
+"""Puts the repository root on the import path and keeps every test on one thread."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+# One kernel family on every x86 CPU (MKL's conditional numerical reproducibility), before torch is
+# loaded: training under OrthoGrad amplifies rounding, and the parity trajectories are AVX2's.
+os.environ.setdefault("MKL_CBWR", "AVX2")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """One thread: results do not depend on the machine, and two test runs share two cores."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,243 @@
+"""The authors' flags: every published command line means here what its figure was made with."""
+
+from dataclasses import asdict, fields, replace
+
+import pytest
+
+import experiments
+from config import RunConfig
+from flags import given_fields
+from train import make_parser
+
+COLLAPSE = "--lr 0.0005 --num_epochs 20000 --log_frequency 500"
+STABLEMAX = "--loss_function stablemax --beta2 0.999"
+TRANSFORMER = (
+    "--lr 0.001 --num_epochs 5000 --log_frequency 200 --train_fraction 0.4 --use_transformer"
+)
+SHORT = "--lr 0.005 --num_epochs 500 --log_frequency 20 --train_fraction 0.4"
+# Published line -> (declared run, {field: (value there, value here)} where ours differs, and why
+# in the table Deviations of README.md). log_frequency is finer here: it computes nothing else.
+EFFECTIVE = {"beta2": (0.99, 0.999), "adam_epsilon": (1e-25, 1e-8)}  # D2
+GRID = {"exclude_zero": (False, True)}  # D7
+PUBLISHED = [
+    (
+        f"--lr 0.01 --num_epochs 80000 --log_frequency 5000 --train_fraction 0.4 {STABLEMAX}",
+        "add_stablemax",
+        {"num_epochs": (80_000, 100_000)},  # shared with figure 4
+    ),
+    (
+        "--lr 0.01 --num_epochs 300 --log_frequency 10 --train_fraction 0.4 --beta2 0.99"
+        " --orthogonal_gradients",
+        "add_orthoadamw",
+        EFFECTIVE,
+    ),
+    (
+        "--lr 0.01 --num_epochs 80000 --log_frequency 5000 --train_fraction 0.4"
+        " --softmax_precision 64",
+        "add_softmax64",
+        {},
+    ),
+    *(
+        (
+            f"{COLLAPSE} --train_fraction 0.4 --adam_epsilon 1e-30 --softmax_precision {bits}",
+            f"add_softmax{bits}_40",
+            {},
+        )
+        for bits in (16, 32, 64)
+    ),
+    *(
+        (
+            f"{COLLAPSE} --train_fraction {fraction} --softmax_precision {bits}",
+            f"add_softmax{bits}_{fraction[-1]}0",
+            {},
+        )
+        for fraction in ("0.6", "0.7")
+        for bits in (16, 32, 64)
+    ),
+    (
+        f"--lr 0.01 --num_epochs 100000 --log_frequency 5000 --train_fraction 0.4 {STABLEMAX}",
+        "add_stablemax",
+        {},
+    ),
+    (
+        f"--lr 0.01 --num_epochs 100000 --log_frequency 5000 --train_fraction 0.4 {STABLEMAX}"
+        " --binary_operation product_mod",
+        "product_stablemax",
+        {},
+    ),
+    (
+        "--lr 0.01 --num_epochs 100000 --log_frequency 5000 --train_fraction 0.5 --loss_function"
+        " stablemax --dataset sparse_parity --num_noise_features 40 --num_parity_features 3"
+        " --num_samples 2000 --adam_epsilon 1e-18 --beta2 0.999",
+        "parity_stablemax",
+        {},
+    ),
+    (f"{TRANSFORMER} --orthogonal_gradients", "add_transformer_orthoadamw", EFFECTIVE | GRID),
+    (f"{TRANSFORMER} --weight_decay 1.5", "add_transformer_adamw_wd", GRID),
+    (TRANSFORMER, "add_transformer_adamw", GRID),
+    (SHORT, "add_adamw_lr5e3", {}),
+    (f"{SHORT} --orthogonal_gradients", "add_orthoadamw_lr5e3", EFFECTIVE),
+    (
+        "--lr 10 --num_epochs 500 --log_frequency 20 --train_fraction 0.4 --orthogonal_gradients"
+        " --optimizer SGD --train_precision 64 --softmax_precision 64 --loss_function stablemax",
+        "add_orthosgd",
+        {},
+    ),
+]
+
+
+def meaning(config: RunConfig) -> dict:
+    """Every field with the defaults that depend on others worked out."""
+    derived = {
+        "beta2": config.betas[1],
+        "momentum": config.sgd_momentum,
+        "bias": config.has_bias,
+        "input_size": config.operands,
+    }
+    return asdict(config) | derived
+
+
+@pytest.mark.parametrize(("line", "name", "deviations"), PUBLISHED, ids=lambda v: str(v)[:40])
+def test_published_line_parses_into_its_run_up_to_the_listed_deviations(line, name, deviations):
+    theirs = meaning(RunConfig(**given_fields(make_parser().parse_args(line.split()))))
+    ours = meaning(experiments.RUNS[name].config)
+    assert ours["log_frequency"] <= theirs["log_frequency"]
+    ours["log_frequency"] = theirs["log_frequency"]
+    differing = {k: (theirs[k], ours[k]) for k in ours if theirs[k] != ours[k]}
+    assert differing == deviations
+
+
+def test_every_flag_of_the_authors_has_its_default_and_type():
+    table = {  # flag -> default, as their parser has it
+        "hidden_sizes": (200, 200),
+        "num_epochs": 1500,
+        "train_fraction": 0.3,
+        "modulo": 113,
+        "input_size": 113,
+        "optimizer": "AdamW",
+        "loss_function": "cross_entropy",
+        "log_frequency": 50,
+        "regularization": "None",
+        "lambda_l1": 1e-5,
+        "lambda_l2": 5e-5,
+        "binary_operation": "add_mod",
+        "batch_size": 128,
+        "full_batch": True,
+        "dataset": "add_mod",
+        "num_noise_features": 50,
+        "num_parity_features": 4,
+        "num_samples": 1000,
+        "alpha": 1.0,
+        "softmax_precision": 32,
+        "train_precision": 32,
+        "weight_decay": 0.0,
+        "use_lr_scheduler": False,
+        "orthogonal_gradients": False,
+        "use_transformer": False,
+        "beta2": 0.99,
+        "adam_epsilon": 1e-25,
+        "seed": 42,
+    }
+    found = meaning(RunConfig(lr=0.01))
+    assert {k: found[k] for k in table} == table
+    assert make_parser().parse_args([]).device == "cpu"
+
+
+def test_defaults_that_depend_on_the_optimizer_are_the_authors():
+    assert RunConfig(lr=1.0, optimizer="Adam").betas == (0.9, 0.98)
+    assert RunConfig(lr=1.0, optimizer="SGD").sgd_momentum == 0.2
+    assert RunConfig(lr=1.0, optimizer="SGD", orthogonal_gradients=True).sgd_momentum == 0.8
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(RunConfig)])
+def test_flag_of_each_field_reaches_the_configuration(name):
+    changed = {
+        "dataset": "binary_alg", "binary_operation": "product_mod", "modulo": 97, "input_size": 50,
+        "exclude_zero": True, "train_fraction": 0.7, "num_noise_features": 9,
+        "num_parity_features": 7, "num_samples": 31, "code_bits": 14, "random_codes": True,
+        "hidden_sizes": (7, 8, 9), "bias": True, "use_transformer": True, "num_layers": 2,
+        "model_dim": 64, "num_heads": 2, "ff_dim": 99, "dropout": 0.3, "norm": "pre",
+        "final_norm": True, "activation": "gelu", "positions": "learned", "causal": True,
+        "tied_head": True, "loss_function": "stablemax", "softmax_precision": 16,
+        "stablemax_precision": 32, "label_smoothing": 0.2, "alpha": 3.0, "regularization": "l1",
+        "lambda_l1": 0.5, "lambda_l2": 0.25, "optimizer": "SGD", "lr": 0.125, "weight_decay": 2.0,
+        "beta1": 0.5, "beta2": 0.5, "adam_epsilon": 1e-3, "momentum": 0.5,
+        "orthogonal_gradients": True, "restore_gradient_norm": False, "use_lr_scheduler": True,
+        "num_epochs": 3, "full_batch": False, "batch_size": 32, "train_precision": 64, "seed": 7,
+        "log_frequency": 5, "log_steps": (1, 2), "log_nlm_cosine": True,
+    }  # fmt: skip
+    needed = {  # what has to be said for the field to be read at all
+        "num_noise_features": "--dataset sparse_parity", "num_samples": "--dataset sparse_parity",
+        "num_parity_features": "--dataset sparse_parity", "code_bits": "--dataset binary_alg",
+        "random_codes": "--dataset binary_alg", "stablemax_precision": "--loss_function stablemax",
+        "lambda_l1": "--regularization l1", "lambda_l2": "--regularization l2",
+        "momentum": "--optimizer SGD", "restore_gradient_norm": "--orthogonal_gradients",
+        "batch_size": "--no-full_batch",
+    } | dict.fromkeys(
+        ("num_layers", "model_dim", "num_heads", "ff_dim", "dropout", "norm", "final_norm",
+         "activation", "positions", "causal", "tied_head"), "--use_transformer"
+    )  # fmt: skip
+    value = changed[name]
+    assert value != RunConfig(lr=0.01).__getattribute__(name)
+    if isinstance(value, bool):
+        words = [f"--{name}" if value else f"--no-{name}"]
+    elif isinstance(value, tuple):
+        words = [f"--{name}", *map(str, value)]
+    else:
+        words = [f"--{name}", str(value)]
+    if name != "lr":
+        words += ["--lr", "0.01"]
+    words += needed.get(name, "").split()
+    given = given_fields(make_parser().parse_args(words))
+    assert given[name] == value
+    assert getattr(RunConfig(**given), name) == value
+
+
+BAD = [
+    ({"train_fraction": 0.0}, "train_fraction 0.0"),
+    ({"train_fraction": 1.0}, "between 0 and 1"),
+    ({"train_fraction": 1e-6}, "leaves 0 of 12769"),
+    ({"binary_operation": "divide_mod", "modulo": 112}, "prime"),
+    ({"binary_operation": "divide_mod", "modulo": 97, "input_size": 98}, "below the modulus 97"),
+    ({"dataset": "sparse_parity", "num_parity_features": 2, "num_noise_features": 2,
+      "num_samples": 17}, "2^4"),
+    ({"train_precision": 16}, "is 0 in float16"),
+    ({"adam_epsilon": 0.0}, "adam_epsilon 0.0"),
+    ({"lr": 0.0}, "above 0"),
+    ({"lr": float("nan")}, "finite"),
+    ({"lr": "0.1"}, "finite number"),
+    ({"num_epochs": 2.5}, "whole number"),
+    ({"softmax_precision": 8}, "16, 32, 64"),
+    ({"dataset": "mnist"}, "sparse_parity"),
+    ({"beta2": 1.0}, "below 1"),
+    ({"hidden_sizes": (200, 0)}, "at least 1"),
+    ({"hidden_sizes": [200, 200]}, "whole numbers"),
+    ({"use_transformer": True, "model_dim": 130}, "multiple of num_heads"),
+    ({"batch_size": 64}, "--no-full_batch"),
+    ({"dropout": 0.5}, "--use_transformer"),
+    ({"optimizer": "SGD", "beta2": 0.5}, "AdamW or Adam"),
+    ({"momentum": 0.5}, "--optimizer SGD"),
+    ({"lambda_l1": 0.5}, "--regularization l1"),
+    ({"dataset": "sparse_parity", "modulo": 97}, "binary_alg"),
+    ({"dataset": "binary_alg", "code_bits": 6}, "at least 7 bits"),
+    ({"seed": -1}, "seed -1"),
+    ({"log_steps": (-1,)}, "start at 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), BAD, ids=lambda v: str(v)[:40])
+def test_bad_value_is_refused_in_one_line_that_names_it(change, words):
+    with pytest.raises(ValueError) as caught:
+        RunConfig(**({"lr": 0.01} | change))
+    message = str(caught.value)
+    assert words in message
+    assert "\n" not in message
+    assert message.split()[0] in {f.name for f in fields(RunConfig)}
+
+
+def test_configuration_is_frozen_and_a_variant_differs_in_one_field():
+    base = RunConfig(lr=0.01)
+    with pytest.raises(AttributeError):
+        base.lr = 0.02
+    variant = asdict(replace(base, lr=0.02))
+    assert [k for k, v in asdict(base).items() if variant[k] != v] == ["lr"]

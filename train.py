@@ -1,0 +1,342 @@
+"""One run: configuration -> run folder.
+
+    python train.py --run add_stablemax --seed 42            # a declared run, into runs/
+    python train.py --lr 0.01 --train_fraction 0.4 --loss_function stablemax --num_epochs 4000
+    python train.py --run add_softmax64 --lr 0.005           # a variant, into a folder of its own
+    python train.py --run add_stablemax --run_dir somewhere  # exactly there
+
+Started again it continues from its checkpoint; a finished run is left alone (--force to redo it).
+Exit codes: 0 complete, 2 bad input, 75 another process writes the folder, 76 stopped on request.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import experiments
+import runs
+from config import RunConfig
+from flags import Parser, add_config_flags, given_fields
+
+HERE = Path(__file__).resolve().parent
+THRESHOLDS = {
+    "train_accuracy": (0.5, 0.9, 0.95, 0.99, 1.0),
+    "test_accuracy": (0.1, 0.5, 0.9, 0.95, 0.99, 1.0),
+    "softmax_collapse": (0.4, 0.5),
+}
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has written its checkpoint."""
+
+
+# ---------------------------------------------------------------------------------- one run
+
+
+def train(
+    config: RunConfig,
+    folder: runs.RunFolder,
+    *,
+    device: str = "cpu",
+    compile: bool = False,
+    checkpoint_seconds: float = 60.0,
+    stop_asked=lambda: False,
+    report=lambda row, total: None,
+) -> dict:
+    """Trains from the folder's checkpoint, or from step 0, to the end.
+
+    Args:
+        config: what to run.
+        folder: an entered RunFolder for it.
+        device: where; "cpu" or "cuda:N".
+        compile: run the update under torch.compile.
+        checkpoint_seconds: at most this much work is lost to a kill.
+        stop_asked: asked after every update; True writes a checkpoint and raises Stopped.
+        report: called with each new row and the total number of steps.
+
+    Returns:
+        The summary, as written.
+
+    Raises:
+        Stopped: a checkpoint is written.
+        runs.RunError: the folder is damaged or cannot be written.
+    """
+    from session import Session  # here, so that bad input is answered before torch is loaded
+
+    session = Session(config, device, compile)
+    state = folder.load_checkpoint(map_location="cpu")
+    step, rows, seconds_before = 0, 0, 0.0
+    if state is not None:
+        session.restore(state)
+        step, rows, seconds_before = state["step"], state["rows"], state["seconds"]
+    started = saved = time.monotonic()
+    diverged_at = None
+
+    def seconds():
+        return seconds_before + time.monotonic() - started
+
+    row_due = state is None  # a checkpoint's own row is in metrics.csv already
+    while True:
+        if row_due and session.is_logged(step):
+            row = session.row(step)
+            folder.append(row)
+            rows += 1
+            report(row, session.total_steps)
+            if not is_finite(row):
+                diverged_at = step
+        if step == session.total_steps or diverged_at is not None:
+            break
+        stopping = stop_asked()
+        if stopping or time.monotonic() - saved >= checkpoint_seconds:
+            folder.save_checkpoint(session.state(step, rows, seconds()))
+            saved = time.monotonic()
+            if stopping:
+                raise Stopped(f"stopped after {step} of {session.total_steps} steps")
+        session.update()
+        step += 1
+        row_due = True
+    folder.save_checkpoint(session.state(step, rows, seconds()))
+    summary = summarize(folder, step, seconds(), diverged_at)
+    folder.write_summary(summary)
+    return summary
+
+
+def is_finite(row: dict) -> bool:
+    """Whether training still computes: finite training loss and weights."""
+    import math
+
+    return math.isfinite(row["train_loss"]) and math.isfinite(row["weight_norm"])
+
+
+def summarize(folder: runs.RunFolder, step: int, seconds: float, diverged_at: int | None) -> dict:
+    """Final values and the first logged step at each threshold, null where it was never reached."""
+    table = runs.read_metrics(folder.path)
+    first_step = {}
+    for column, levels in THRESHOLDS.items():
+        for level in levels:
+            reached = table["step"][table[column] >= level]
+            first_step[f"{column}>={level}"] = int(reached.iloc[0]) if len(reached) else None
+    last = table.iloc[-1]
+    final = {k: float(v) if v == v and abs(v) != float("inf") else None for k, v in last.items()}
+    final["step"] = int(last["step"])
+    return {
+        "steps": step,
+        "seconds": round(seconds, 1),
+        "diverged_at_step": diverged_at,
+        "final": final,
+        "first_step": first_step,
+    }
+
+
+# ---------------------------------------------------------------------------------- command line
+
+
+def task_method(config: RunConfig) -> str:
+    """<task>_<method>: the readable part of the folder name of an undeclared run."""
+    task = config.binary_operation.removesuffix("_mod")
+    if config.dataset != "add_mod":
+        task = {"sparse_parity": "parity", "binary_alg": f"binary_{task}"}[config.dataset]
+    method = (
+        "stablemax" if config.loss_function == "stablemax" else f"softmax{config.loss_precision}"
+    )
+    prefix = "ortho" if config.orthogonal_gradients else ""
+    network = "_transformer" if config.use_transformer else ""
+    return f"{task}{network}_{method}_{prefix}{config.optimizer.lower()}"
+
+
+def variant_folder(root, prefix: str, config: RunConfig) -> Path:
+    """<root>/<prefix>-<digest>/seed_<seed>: one folder per configuration; never a declared one."""
+    fields = dataclasses.asdict(config) | {"seed": None}
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
+    return runs.run_folder(root, f"{prefix}-{digest}", config.seed)
+
+
+def make_parser() -> Parser:
+    parser = Parser(
+        prog="train.py",
+        usage="train.py [--run NAME] [--seed S] [flags of the configuration and the machine]",
+        description="Trains one run into a run folder; continues it when started again.",
+        allow_abbrev=False,
+    )
+    which = parser.add_argument_group("which run, and where it goes")
+    which.add_argument(
+        "--run", metavar="NAME", help="a declared run; flags beside it make a variant"
+    )
+    which.add_argument("--quick", action="store_true", help="the declared run's quick form")
+    which.add_argument("--runs", metavar="DIR", help="root of the run folders [runs/]")
+    which.add_argument("--run_dir", metavar="DIR", help="put this run's folder exactly here")
+    which.add_argument("--force", action="store_true", help="start again from step 0")
+    machine = parser.add_argument_group(
+        "machine: changes nothing that is computed but its rounding"
+    )
+    machine.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [cpu]")
+    machine.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads [1]")
+    machine.add_argument("--compile", action="store_true", help="update under torch.compile")
+    machine.add_argument(
+        "--checkpoint_seconds",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="between checkpoints [60]",
+    )
+    add_config_flags(parser)
+    return parser
+
+
+def resolve(arguments) -> tuple[RunConfig, Path]:
+    """(configuration, folder) of a parsed command line.
+
+    Raises:
+        ValueError: one line, for anything that cannot be run.
+    """
+    given = given_fields(arguments)
+    root = Path(arguments.runs) if arguments.runs else HERE / "runs"
+    if arguments.run:
+        run = experiments.find_run(arguments.run)
+        name, declared = run.form(arguments.quick, given.get("seed"))
+        config = dataclasses.replace(declared, **given)
+        folder = runs.run_folder(root, name, config.seed)
+        if config != declared:
+            folder = variant_folder(root, name, config)
+    else:
+        if arguments.quick:
+            raise ValueError("--quick is a form of a declared run; name it with --run NAME")
+        if "lr" not in given:
+            raise ValueError(
+                "--lr is missing: give a learning rate, such as --lr 0.01, or --run NAME"
+            )
+        config = RunConfig(**given)
+        folder = variant_folder(root, task_method(config), config)
+    if arguments.run_dir:
+        folder = Path(arguments.run_dir)
+    if arguments.threads < 1:
+        raise ValueError(f"threads {arguments.threads}: at least 1")
+    if not arguments.checkpoint_seconds >= 0:
+        raise ValueError(f"checkpoint_seconds {arguments.checkpoint_seconds}: 0 or more")
+    return config, folder
+
+
+def check_device(name: str):
+    """Raises ValueError, one line, for a device this machine does not have."""
+    import torch
+
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise ValueError(f"unknown device {name}; choose cpu, cuda or cuda:N")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name} is not available here; use --device cpu")
+
+
+def environment(arguments) -> dict:
+    """What computed the run: commit, versions, device, threads, command line, start time."""
+    import numpy
+    import torch
+
+    def git(*words):
+        result = subprocess.run(["git", "-C", str(HERE), *words], capture_output=True, text=True)
+        return result.stdout.strip() if result.returncode == 0 else None
+
+    on_gpu = arguments.device != "cpu"
+    words = [w.replace(str(HERE) + os.sep, "") for w in sys.argv]
+    return {
+        "command": " ".join(["python", *words]),
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "device": torch.cuda.get_device_name(arguments.device) if on_gpu else processor(),
+        "device_flag": arguments.device,
+        "threads": arguments.threads,
+        "compile": arguments.compile,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "system": platform.platform(),
+    }
+
+
+def processor() -> str:
+    """Name of the CPU, and what its vector units offer torch."""
+    import torch
+
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        models = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        name = models[0].split(":", 1)[1].strip() if models else name
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def printer(interval: float = 10.0):
+    """A `report` that prints a line at most every `interval` seconds, and the last row always."""
+    printed = [0.0]
+
+    def report(row, total):
+        now = time.monotonic()
+        if now - printed[0] >= interval or row["step"] in (0, total):
+            printed[0] = now
+            print(
+                f"step {row['step']}/{total}  epoch {row['epoch']:g}"
+                f"  train loss {row['train_loss']:.4g} accuracy {row['train_accuracy']:.2%}"
+                f"  test accuracy {row['test_accuracy']:.2%}"
+                f"  collapse {row['softmax_collapse']:.1%}  norm {row['weight_norm']:.4g}",
+                flush=True,
+            )
+
+    return report
+
+
+def main(argv=None) -> int:
+    stop = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.append(True))
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    try:
+        config, path = resolve(arguments)
+        if runs.is_complete(path) and not arguments.force and runs.read_config(path) == config:
+            print(f"{path} is complete; --force runs it again")
+            return 0
+        check_device(arguments.device)
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+        with runs.RunFolder(path, config) as folder:
+            if runs.is_complete(path) and not arguments.force:
+                return 0  # finished while this process was starting
+            if arguments.force:
+                folder.clear()
+            folder.write_env(environment(arguments))
+            print(f"writing {path}", flush=True)
+            summary = train(
+                config,
+                folder,
+                device=arguments.device,
+                compile=arguments.compile,
+                checkpoint_seconds=arguments.checkpoint_seconds,
+                stop_asked=lambda: bool(stop),
+                report=printer(),
+            )
+    except Stopped as error:
+        print(f"{error}; start it again to continue", flush=True)
+        return runs.EXIT_STOPPED
+    except runs.RunBusy as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return runs.EXIT_BUSY
+    except (ValueError, runs.RunError) as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    if summary["diverged_at_step"] is not None:
+        print(f"diverged: not finite at step {summary['diverged_at_step']}; its rows are kept")
+    print(f"complete after {summary['seconds']:.0f} s: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
