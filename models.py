@@ -92,8 +92,8 @@ class MLP(nn.Module):
         dense = x.is_floating_point()
         if x.dim() != 2 or x.dtype == torch.bool or (dense and x.shape[1] != self.input_size):
             raise ValueError(
-                f"{x.dtype} input of shape {tuple(x.shape)}; give (N, {self.input_size}) floats or the "
-                "(N, K) integer positions of the ones"
+                f"{x.dtype} input of shape {tuple(x.shape)}; give (N, {self.input_size}) floats or "
+                "the (N, K) integer positions of the ones"
             )
         weights = [layer.weight for layer in self.layers]
         biases = [layer.bias for layer in self.layers] if self.has_bias else None
@@ -240,13 +240,14 @@ class Transformer(nn.Module):
 def _places(read, count):
     if read == "last":
         return range(count - 1, count)
-    places = range(count)[slice(None) if read == "all" else read] if read else ()
-    if not len(places) or places.step < 1:
+    places = slice(None) if read == "all" else read
+    places = range(count)[places] if isinstance(places, slice) else ()
+    if len(places) == 0 or places.step < 1:
         raise ValueError(f"read {read!r} of {count} tokens; give 'last', 'all' or a forward slice")
     return places
 
 
-def sinusoids(count, width):
+def sinusoids(count, width, dtype=None):
     """Fixed positions: sin(t / 10000^(2i/D)) in the even columns 2i, cos of it in the odd ones.
 
     Source: Vaswani et al. (2017), section 3.5.
@@ -256,4 +257,4 @@ def sinusoids(count, width):
         -math.log(10000) / width * torch.arange(0, width, 2, dtype=torch.float64)
     )  # (T, D/2)
     rows = torch.stack((angle.sin(), angle.cos()), -1).flatten(1)[:, :width]
-    return rows.to(torch.get_default_dtype())
+    return rows.to(dtype or torch.get_default_dtype())

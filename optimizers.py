@@ -4,8 +4,8 @@ This file imports nothing but torch: copy it into a project and write
 
     optimizer = OrthoGrad(torch.optim.AdamW(model.parameters(), lr=1e-2))
 
-Every scalar the projection and the schedule need stays a 0-d tensor on the gradient's device, so a
-step never makes the host wait for the device.
+Every scalar the projection and the schedule need stays a 0-d tensor on the gradient's device, so
+neither makes the host wait for the device (a sparse gradient, which torch must coalesce, may).
 """
 
 import inspect
@@ -223,21 +223,11 @@ def _delegate_attribute(name: str) -> property:
     )
 
 
-# __getattr__ does not see what torch.optim.Optimizer defines, nor any assignment; these must reach
-# the wrapped optimizer all the same.
+# __getattr__ sees neither assignments nor what torch.optim.Optimizer defines itself; where the
+# wrapped optimizer may override that, its own version must win.
 for _name in ("param_groups", "state", "defaults"):
     setattr(OrthoGrad, _name, _delegate_attribute(_name))
-for _name in (
-    "state_dict",
-    "zero_grad",
-    "add_param_group",
-    "register_step_pre_hook",
-    "register_step_post_hook",
-    "register_state_dict_pre_hook",
-    "register_state_dict_post_hook",
-    "register_load_state_dict_pre_hook",
-    "register_load_state_dict_post_hook",
-):
+for _name in ("state_dict", "zero_grad", "add_param_group"):
     setattr(OrthoGrad, _name, _delegate_method(_name))
 
 

@@ -85,13 +85,13 @@ def read_metrics(folder):
 
     path = Path(folder) / METRICS
     try:
-        return pandas.read_csv(path, float_precision="round_trip")
+        return pandas.read_csv(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read ({error}); run it again") from None
 
 
 def last_row(folder) -> dict | None:
-    """The last complete row of metrics.csv as {column: text}, without pandas; None if there is none.
+    """The last complete row of metrics.csv as {column: text}, or None; without pandas.
 
     Cheap enough to poll: reads the header and the last few kilobytes only.
     """
@@ -142,7 +142,7 @@ class RunFolder:
             self._lock = open(self.path / LOCK, "a+")  # noqa: SIM115 - held until __exit__
         except OSError as error:
             raise RunError(
-                f"cannot write to {self.path} ({error.strerror}); choose another --run_dir or --runs"
+                f"cannot write to {self.path} ({error.strerror}); choose another --run_dir"
             ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -105,7 +105,6 @@ class Session:
             "seconds": seconds,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict() if self.schedule else None,
             "batches": self.batches.state_dict(),
             "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state(self.device) if on_gpu else None,
@@ -114,8 +113,6 @@ class Session:
     def restore(self, state: dict):
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule:
-            self.schedule.load_state_dict(state["schedule"])
         self.batches.load_state_dict(state["batches"])
         torch.set_rng_state(state["rng"])
         if state["device_rng"] is not None:
@@ -126,23 +123,11 @@ def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> torch.nn
     """The network of a configuration, its weights drawn from torch's default generator."""
     if not config.use_transformer:
         return models.MLP(num_inputs, config.hidden_sizes, num_classes, bias=config.has_bias)
-    return models.Transformer(
-        vocab_size=num_inputs,
-        num_classes=num_classes,
-        max_tokens=2,
-        num_layers=config.num_layers,
-        model_dim=config.model_dim,
-        num_heads=config.num_heads,
-        ff_dim=config.ff_dim,
-        dropout=config.dropout,
-        norm=config.norm,
-        final_norm=config.final_norm,
-        activation=config.activation,
-        positions=config.positions,
-        causal=config.causal,
-        tied_head=config.tied_head,
-        bias=config.has_bias,
-    )
+    fields = ("num_layers", "model_dim", "num_heads", "ff_dim", "dropout", "norm", "final_norm",
+              "activation", "positions", "causal", "tied_head")  # fmt: skip
+    choices = models.AUTHORS_ENCODER | {name: getattr(config, name) for name in fields}
+    choices |= {"vocab_size": num_inputs, "num_classes": num_classes, "bias": config.has_bias}
+    return models.Transformer(**choices)
 
 
 def make_loss(config: RunConfig):

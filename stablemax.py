@@ -66,7 +66,7 @@ def stablemax_cross_entropy(
         precision: dtype the logits are rounded to and the loss is computed in, also under autocast.
             float16 and bfloat16: float32 inside; each loss and gradient is rounded to precision.
     Returns: loss in nats, dtype precision; a scalar, or the shape of target for 'none'.
-        The gradient has the dtype of input. Differentiable once (a second backward raises).
+        The gradient has the dtype of input; under create_graph=True it can be differentiated again.
     Raises: ValueError for a bad argument; class indices out of range are seen on the CPU only.
     Source: paper, Definition 4 and section 4 (StCE).
     """

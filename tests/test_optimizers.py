@@ -188,6 +188,9 @@ def test_non_finite_input_never_comes_out_finite(bad, restore_norm):
         g = draw(6, seed=1)
         g[2] = bad
         assert not torch.isfinite(orthogonal_projection([weight], [g], restore_norm)[0]).all()
+    # A zero weight leaves even this gradient alone as long as nothing is rescaled.
+    (kept,) = orthogonal_projection([torch.zeros(6)], [g], restore_norm=False)
+    assert torch.equal(kept.nan_to_num(7.0, 8.0, 9.0), g.nan_to_num(7.0, 8.0, 9.0))
     w = draw(6)
     w[2] = bad
     assert not torch.isfinite(orthogonal_projection([w], [draw(6, seed=1)], restore_norm)[0]).all()
@@ -217,7 +220,7 @@ def test_mismatched_arguments_are_refused_in_one_line():
     w = draw(4, 3)
     uncoalesced = torch.sparse_coo_tensor([[1, 1]], torch.ones(2, 3), (4, 3), check_invariants=True)
     for args in ([[w], []], [[w], [draw(3)]], [[w], [uncoalesced]]):
-        with pytest.raises(ValueError) as error:
+        with pytest.raises(ValueError, match="give|choose") as error:
             orthogonal_projection_(*args)
         assert "\n" not in str(error.value)
 
@@ -311,6 +314,38 @@ def test_orthograd_is_an_optimizer_whose_groups_and_state_are_the_wrapped_ones()
     assert wrapped.param_groups is base.param_groups and wrapped.state is base.state
     wrapped.zero_grad()
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_what_the_wrapped_optimizer_overrides_or_is_assigned_wins():
+    calls = []
+
+    class Special(torch.optim.SGD):
+        def state_dict(self):
+            calls.append("state_dict")
+            return super().state_dict()
+
+        def zero_grad(self, set_to_none=True):
+            calls.append("zero_grad")
+
+        def add_param_group(self, group):
+            calls.append("add_param_group")
+            super().add_param_group(group)
+
+        def of_its_own(self):
+            return "own"
+
+    base = Special([torch.nn.Parameter(draw(3))], lr=0.1)
+    wrapped = OrthoGrad(base)
+    calls.clear()
+    wrapped.state_dict()
+    wrapped.zero_grad()
+    wrapped.add_param_group({"params": [torch.nn.Parameter(draw(3))]})
+    assert calls == ["state_dict", "zero_grad", "add_param_group"]
+    assert wrapped.of_its_own() == "own"
+    for name in ("state", "param_groups", "defaults"):
+        value = copy.copy(getattr(base, name))
+        setattr(wrapped, name, value)
+        assert getattr(base, name) is value
 
 
 def test_wrapping_a_class_an_orthograd_or_something_else_is_refused_in_one_line():
@@ -787,6 +822,24 @@ def test_grad_norm_lr_stays_finite_and_right_at_tiny_gradients():
     assert optimizer.param_groups[0]["lr"].item() == pytest.approx(0.5 / 2e-30, rel=1e-6)
     optimizer.step()
     assert w[0].item() == pytest.approx(-0.25, rel=1e-5)
+
+
+def test_grad_norm_lr_that_would_overflow_is_the_largest_finite_number():
+    w = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = make_optimizer([w], "SGD", lr=1e300)
+    w.grad = torch.full_like(w, 1e-100)
+    GradNormLR(optimizer).step()
+    assert optimizer.param_groups[0]["lr"].item() == torch.finfo(torch.float64).max
+
+
+def test_grad_norm_lr_starts_from_a_tensor_learning_rate_without_consuming_it():
+    w = torch.nn.Parameter(draw(4, dtype=torch.float64))
+    optimizer = torch.optim.SGD([w], lr=torch.tensor(2.0, dtype=torch.float64), fused=True)
+    schedule = GradNormLR(optimizer)
+    for _ in range(3):
+        w.grad = torch.full_like(w, 5.0)
+        schedule.step()
+        assert optimizer.param_groups[0]["lr"].item() == pytest.approx(0.2, rel=1e-12)
 
 
 def test_grad_norm_lr_resumes_bit_for_bit_from_the_optimizers_state_alone():

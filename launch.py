@@ -1,0 +1,298 @@
+"""Runs what the manifest asks for and is not finished: one process a run, over devices.
+
+    ./run_main_experiments.sh --figures 1,2 --device cuda:0     sets the environment up, then this
+    ./run_main_experiments.sh --figures 4 --quick --seeds 42,43
+    ./run_main_experiments.sh --list
+
+`plan` says which runs, from the manifest alone; local.py runs a plan on this machine.
+Exit codes: 0 complete, 1 a run or a picture failed, 2 bad input, 130 or 143 stopped on request.
+Imports no torch, pandas or matplotlib: it starts in a fraction of a second.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from itertools import cycle
+from pathlib import Path
+
+import experiments
+import progress
+import runs
+from config import RunConfig
+from flags import Parser
+from local import Local
+from plan import RUNS, Job, is_finished, plan
+from progress import count, duration, list_figures, makespan, say
+
+HERE = Path(__file__).resolve().parent
+TRAIN, PLOTS, NOTEBOOK = HERE / "train.py", HERE / "plots.py", HERE / "paper_plots.ipynb"
+SCRIPT = "run_main_experiments.sh"
+DEFAULT_SEED = next(f.default for f in fields(RunConfig) if f.name == "seed")
+# One such MLP leaves a GPU almost idle. A guess: it was not measured on a GPU.
+JOBS_PER_GPU = 4
+# Any of these means torch may find a GPU (NVIDIA, AMD, WSL); only then is torch worth asking.
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+
+
+def train_command(job: Job, device: str, force=False, train=TRAIN) -> list[str]:
+    """The command line of one run: absolute paths, so that it can be pasted in any folder."""
+    command = [sys.executable, str(train), *job.arguments(), "--device", device, "--threads", "1"]
+    return command + (["--force"] if force else [])
+
+
+# ---------------------------------------------------------------------------------- command line
+
+
+def make_parser() -> Parser:
+    parser = Parser(
+        prog=SCRIPT,
+        description="Computes the runs of the paper's figures that are not finished, then draws.",
+        epilog="Lists are separated by commas or spaces. Stopped runs continue when started again.",
+        allow_abbrev=False,
+    )
+
+    def take_list(flag, text):
+        parser.add_argument(flag, nargs="*", action="extend", metavar="LIST", help=text)
+
+    take_list("--figures", f"of {', '.join(experiments.FIGURES)} [all]")
+    take_list("--device", "cpu, cuda:0, cuda:1 ... [cuda:0 where there is one, else cpu]")
+    parser.add_argument("--jobs", metavar="N", help="runs at once on each device [cpu: its cores]")
+    take_list("--seeds", f"whole numbers, each a replicate of every run [{DEFAULT_SEED}]")
+    parser.add_argument("--quick", action="store_true", help="a look in minutes on two cores")
+    parser.add_argument(
+        "--list", action="store_true", help="show figures, runs and times; run none"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the command lines; run none")
+    parser.add_argument("--force", action="store_true", help="finished runs again from step 0")
+    parser.add_argument("--runs", metavar="DIR", help="where the runs are kept [runs]")
+    parser.add_argument("--out", metavar="DIR", help="where the pictures go [figures]")
+    parser.add_argument(
+        "--interval", default="30", metavar="SECONDS", help="between lines off a terminal [30]"
+    )
+    return parser
+
+
+def split_list(flag: str, words, choices: str) -> list[str]:
+    """The words of a list flag: `1,2`, `"1 2"`, `1 2` and repeats all mean the same.
+
+    Raises:
+        ValueError: the flag was given without a value.
+    """
+    if words is None:
+        return []
+    found = [w for w in re.split(r"[,\s]+", " ".join(words)) if w]
+    if not found:
+        raise ValueError(f"{flag} '' is empty; choose from {choices}, or drop it")
+    return list(dict.fromkeys(found))
+
+
+def parse_seeds(words) -> list[int]:
+    found = split_list("--seeds", words, "whole numbers such as 42,43")
+    for word in found:
+        if not re.fullmatch("[0-9]+", word, re.ASCII) or int(word) >= 2**63:
+            raise ValueError(f"seed '{word}': choose a whole number from 0 to 2^63 - 1")
+    return sorted({int(word) for word in found}) or [DEFAULT_SEED]
+
+
+def parse_devices(words) -> list[str]:
+    """Device names in one spelling; whether this machine has them is `check_devices`'s question."""
+    found = split_list("--device", words, "cpu or cuda:0")
+    for word in found:
+        if word == "mps":
+            raise ValueError("device mps has no float64, which StableMax needs; use --device cpu")
+        if not re.fullmatch("cpu|cuda(:[0-9]+)?", word, re.ASCII):
+            raise ValueError(f"unknown device '{word}'; choose from cpu, cuda:0, cuda:1 ...")
+    names = (f"cuda:{int(w[5:] or 0)}" if w.startswith("cuda") else w for w in found)
+    return list(dict.fromkeys(names))
+
+
+def parse_number(flag: str, word, kind, least, remedy: str):
+    try:
+        value = kind(word)
+    except ValueError:
+        value = None
+    if value is None or not least <= value < float("inf"):
+        raise ValueError(f"{flag} '{word}': {remedy}")
+    return value
+
+
+def count_gpus() -> int:
+    """Number of GPUs torch can use; asks torch (seconds) only where there may be one."""
+    if not any(os.path.exists(path) for path in GPU_FILES):
+        return 0
+    ask = "import torch; print(torch.cuda.device_count())"
+    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+    return int(answer.stdout) if answer.returncode == 0 else 0
+
+
+def check_devices(devices: list[str]) -> list[str]:
+    """The devices to use: those asked for, else cuda:0 where there is one, else the CPU.
+
+    Raises:
+        ValueError: one of them is not here.
+    """
+    if devices == ["cpu"]:
+        return devices
+    present = count_gpus()
+    for device in devices:
+        if device != "cpu" and int(device[5:]) >= present:
+            raise ValueError(f"device {device} is not available here; use --device cpu")
+    if not devices:
+        devices = ["cuda:0"] if present else ["cpu"]
+        note(f"no --device given: using {'cuda:0' if present else 'the CPU, there is no GPU here'}")
+    return devices
+
+
+def default_jobs(device: str) -> int:
+    if device != "cpu":
+        return JOBS_PER_GPU
+    usable = getattr(os, "sched_getaffinity", None)  # not everywhere
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def note(text: str):
+    """For stderr: what `--dry-run` prints to stdout are command lines and nothing else."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def short(path) -> str:
+    """A path as one would type it here."""
+    path, here = Path(path).resolve(), Path.cwd().resolve()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+# ---------------------------------------------------------------------------------- what is asked
+
+
+def dry_run(jobs, slots: dict[str, int], force: bool, train):
+    """Prints the command lines; devices in turn, as far as slots go."""
+    in_turn = [d for i in range(max(slots.values())) for d in slots if i < slots[d]]
+    for job, device in zip(jobs, cycle(in_turn), strict=False):
+        say(shlex.join(train_command(job, device, force, train)))
+
+
+def check_writable(root: Path):
+    """Raises ValueError where no run folder can be made."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(root, os.W_OK | os.X_OK) else "no permission"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise ValueError(f"cannot write to {root} ({reason}); choose another --runs")
+
+
+def announce(local: Local, skipped: int):
+    """Says what is going to happen, where, and for how long."""
+    jobs = len(local.waiting)
+    finished = f", {skipped} finished already" if skipped else ""
+    where = ", ".join(f"{device} ({slots} at once)" for device, slots in local.slots.items())
+    say(f"{count(jobs, 'run')} to compute on {where}{finished}")
+    if jobs and set(local.slots) == {"cpu"}:
+        seconds = makespan([task.left for task in local.waiting], local.slots["cpu"])
+        say(f"about {duration(seconds)} if this CPU is like the one of the estimates (see --list)")
+
+
+def report_failures(failed):
+    for task in failed:
+        say(f"\n{task.job.label} {task.failure}; the end of {short(task.log)}:")
+        for line in progress.log_tail(task.log, task.log_start):
+            say(f"    {line}")
+
+
+def report_divergence(jobs):
+    for job in jobs:
+        if runs.is_complete(job.folder):
+            step = runs.read_summary(job.folder).get("diverged_at_step")
+            if step is not None:
+                say(f"{job.label} diverged: not finite at step {step}")
+
+
+def draw(figures, options, seeds, plots) -> bool:
+    """Draws the figures from what is complete; the paths are printed by plots.py."""
+    command = [sys.executable, str(plots), "--figures", *(f.id for f in figures)]
+    command += ["--runs", str(options.root), "--seeds", *map(str, seeds)]
+    command += ["--quick"] if options.quick else []
+    command += ["--out", options.out] if options.out else []
+    say("\ndrawing:")
+    return subprocess.run(command).returncode == 0
+
+
+def notebook_command() -> str:
+    """How to open the notebook with the Python in use."""
+    jupyter = Path(sys.executable).with_name("jupyter")
+    program = [short(jupyter)] if jupyter.exists() else [sys.executable, "-m", "jupyter"]
+    return shlex.join([*program, "lab", short(NOTEBOOK)])
+
+
+# ---------------------------------------------------------------------------------- main
+
+
+def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
+    """The front door; returns the exit code.
+
+    Args:
+        argv: the flags; None: those of the process.
+        train, plots: the scripts that compute one run and draw figures.
+    """
+    sys.stdout.reconfigure(errors="replace")  # ⊥ on a terminal that has none
+    options = make_parser().parse_args(argv)
+    options.root = Path(os.path.abspath(options.runs)) if options.runs else RUNS
+    try:
+        figures = experiments.find_figures(
+            split_list("--figures", options.figures, ", ".join(experiments.FIGURES))
+        )
+        seeds = parse_seeds(options.seeds)
+        devices = parse_devices(options.device)
+        jobs_each = parse_number(
+            "--jobs", options.jobs or "1", int, 1, "choose a whole number from 1"
+        )
+        interval = parse_number(
+            "--interval", options.interval, float, 0.1, "choose seconds from 0.1"
+        )
+        if options.list:
+            list_figures(figures, seeds, options.root)
+            return 0
+        jobs = plan(figures, quick=options.quick, seeds=seeds, root=options.root)
+        slots = {
+            device: jobs_each if options.jobs else default_jobs(device)
+            for device in check_devices(devices)
+        }
+        finished = [job for job in jobs if is_finished(job)]
+        if not options.dry_run:
+            check_writable(options.root)
+    except (ValueError, runs.RunError) as error:
+        note(str(error))
+        return 2
+    wanted = jobs if options.force else [job for job in jobs if job not in finished]
+    if options.dry_run:
+        dry_run(wanted, slots, options.force, train)
+        return 0
+    local = Local(
+        wanted,
+        slots,
+        command=lambda job, device, force: train_command(job, device, force, train),
+        force=options.force,
+    )
+    announce(local, len(jobs) - len(wanted))
+    local.run(progress.display(sum(slots.values()), interval))
+    report_failures(local.failed)
+    if local.signal:
+        left = len(local.stopped) + len(local.busy) + len(local.waiting)
+        again = "again without --force" if options.force else "again"
+        say(f"stopped with {count(left, 'run')} left; start the same command {again} to continue")
+        return 128 + local.signal
+    report_divergence(jobs)
+    drawn = draw(figures, options, seeds, plots)
+    say(f"open the notebook: {notebook_command()}")
+    return 0 if drawn and not local.failed else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the first run or while drawing
+        sys.exit(130)

@@ -1,0 +1,338 @@
+"""Turns run folders into the paper's figures.
+
+    python plots.py --figures 1,2            # pictures of your runs, else of the published ones
+    python plots.py --figures 4 --quick      # of the quick look
+
+curves.py finds the runs, panels.py draws each kind of panel; this file puts the panels together and
+says on every figure which runs it shows. What a run is (task, share, precision, epochs) comes from
+its configuration and its metrics.csv, never from here. Imports no torch and no pyplot: a figure
+belongs to its caller, nothing is kept open behind it.
+"""
+
+import argparse
+import io
+import itertools
+import math
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import matplotlib
+import pandas
+from matplotlib.figure import Figure as Canvas
+from matplotlib.transforms import ScaledTranslation
+
+import runs
+from curves import (
+    HERE,
+    Replicate,
+    command,
+    find_replicates,
+    in_form,
+    load_curve,
+    quick_settings,
+    read_run,
+    share,
+    task,
+)
+from experiments import Figure, Panel, find_figures
+from panels import (
+    ALERT,
+    COLLAPSE,
+    GREY,
+    KINDS,
+    PALETTE,
+    PERCENT,
+    STYLE,
+    Line,
+    entry,
+    largest_collapse,
+)
+
+__all__ = ["draw_figure", "draw_figures", "load_curve", "main", "measured", "read_run", "show"]
+
+COLUMNS = 3  # panels side by side
+
+
+def _unique(items) -> list:
+    return list(dict.fromkeys(items))
+
+
+class Picture(Canvas):
+    """A matplotlib Figure that a notebook shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        with io.BytesIO() as buffer, matplotlib.rc_context(STYLE):
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
+
+# ---------------------------------------------------------------------------------- figures
+
+
+def draw_figure(
+    figure: Figure, *, quick=False, seeds=None, runs_root=None, results_root=None
+) -> Canvas:
+    """A figure of the paper from the runs there are, saying which; see curves.load_curve.
+
+    A run that is missing leaves the command that makes it in its panel; the rest is drawn.
+
+    Args:
+        figure: of the manifest.
+        quick: the quick look instead of the paper's settings, marked as such.
+        seeds: the replicates; None: all that are complete. Several: mean and band.
+        runs_root, results_root: the user's own and the published runs; None: runs/, results/.
+
+    Returns:
+        A matplotlib Figure.
+    """
+    quick = quick and bool(figure.runs)
+    seeds = None if seeds is None else _unique(seeds)
+    found = {r.name: find_replicates(r, quick, seeds, runs_root, results_root) for r in figure.runs}
+    for name, (replicates, notes) in found.items():
+        lacking = [s for s in seeds or () if s not in {r.seed for r in replicates}]
+        if replicates and lacking:
+            make = command(figure, quick, lacking, runs_root)
+            notes.append(f"{name} has no complete seed {', '.join(map(str, lacking))}: {make}")
+    labels = _unique(c.label for p in figure.panels for c in p.curves)
+    colors = dict(zip(labels, itertools.cycle(PALETTE)))  # one colour per label, in all panels
+    heights = max((KINDS[p.kind][1] for p in figure.panels), key=len)
+    columns = min(len(figure.panels), COLUMNS)
+    rows = math.ceil(len(figure.panels) / columns)
+    with matplotlib.rc_context(STYLE):
+        size = (4.3 * columns, rows * (sum(heights) + 1.6) + 0.8)
+        picture = Picture(figsize=size, layout="constrained")
+        picture.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
+        grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
+        for i, panel in enumerate(figure.panels):
+            row, column = divmod(i, columns)
+            first, levels = row * len(heights), len(KINDS[panel.kind][1])
+            # A kind with fewer rows of axes lets its last one span what is left.
+            ends = [*range(first + 1, first + levels), first + len(heights)]
+            axes = []
+            for k, end in enumerate(ends):
+                cell = grid[first + k : end, column]
+                axes.append(picture.add_subplot(cell, sharex=axes[0] if axes else None))
+            lines = [
+                Line(c.run, in_form(c.label, c.run, quick), colors[c.label], found[c.run.name][0])
+                for c in panel.curves
+            ]
+            make = command(figure, quick, seeds, runs_root)
+            _draw_panel(axes, figure, panel, lines, quick, make)
+        _head_and_foot(picture, figure, found, quick, round(15 * size[0]))
+    return picture
+
+
+def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], quick: bool, make: str):
+    there = [line for line in lines if line.replicates]
+    missing = [line for line in lines if not line.replicates]
+    draw = KINDS[panel.kind][0]
+    entries = draw(axes, there, None if quick else panel.epochs)
+    make = textwrap.fill(make, 44, break_on_hyphens=False)
+    if missing and not there:
+        names = "\n".join(_unique(line.run.form(quick)[0] for line in missing))
+        text = f"no complete run of\n{names}\n\nmake it:\n{make}"
+        axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", size=8)
+        axes[0].grid(False)
+        axes[0].set_xticks([])
+        for empty in axes[1:]:
+            empty.set_visible(False)
+    elif missing:
+        for line in missing:
+            name = line.run.form(quick)[0]
+            entries.append(entry(f"{line.label}: no complete run of {name}", style="none"))
+        entries.append(entry(f"make it: {make}", style="none"))
+    if entries:
+        below = ScaledTranslation(0, -0.48, axes[0].figure.dpi_scale_trans)  # inches: the x label
+        where = axes[-1].transAxes + below
+        axes[-1].legend(
+            handles=entries, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=where
+        )
+    letter = re.match(rf"{re.escape(figure.id)}([a-z])\b", panel.id)
+    title = f"({letter[1]}) {panel.title}" if letter else panel.title
+    if not quick:
+        axes[0].set_title(title)
+        return
+    settings = _unique(quick_settings(line.run) for line in lines)
+    text = "\n".join(textwrap.fill(f"quick look: {s}", 62) for s in settings)
+    axes[0].set_title(in_form(title, lines[0].run, quick), pad=10 + 11 * (text.count("\n") + 1))
+    axes[0].annotate(
+        text,
+        (0.5, 1),
+        xytext=(0, 5),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        size=8,
+        color=ALERT,
+    )
+
+
+def _head_and_foot(picture, figure: Figure, found: dict, quick: bool, width: int):
+    """The title, and below the panels which runs are shown, of what, and what is missing."""
+    title = f"Figure {figure.id}. {figure.title}"
+    if quick:
+        title = f"QUICK LOOK, not the paper's settings\n{title}"
+    picture.suptitle(title, size=13, weight="bold", color=ALERT if quick else "black")
+    foot = []
+    if not quick:
+        shares = {}
+        for run in figure.runs:
+            percent, of = share(run.config)
+            shares.setdefault((task(run.config), of), []).append(percent)
+        foot += [
+            f"{what}, training on {', '.join(_unique(p))} {of}" for (what, of), p in shares.items()
+        ]
+    shown = {}
+    for name, (replicates, _) in found.items():
+        if replicates:
+            shown.setdefault(_source(replicates), []).append(name)
+    only = len(shown) == 1
+    foot += [text if only else f"{', '.join(names)}: {text}" for text, names in shown.items()]
+    if not shown:
+        foot.append("no complete run" if figure.runs else "computed; no run needed")
+    foot += [note for _, notes in found.values() for note in notes]
+    text = "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in foot)
+    picture.supxlabel(text, x=0.01, ha="left", size=8, color=GREY)
+
+
+def _source(replicates: list[Replicate]) -> str:
+    """Which seeds of whose, such as "seed 42 · published results"."""
+    parts = []
+    for source in _unique(r.source for r in replicates):
+        seeds = [r.seed for r in replicates if r.source == source]
+        which = ", ".join(map(str, seeds))
+        parts.append(
+            f"seed {which} · {source}"
+            if len(seeds) == 1
+            else f"{len(seeds)} seeds ({which}) · {source}"
+        )
+    if len(replicates) > 1:
+        parts.append(f"line: mean, band: ± 1 standard deviation (n = {len(replicates)})")
+    return " · ".join(parts)
+
+
+# ---------------------------------------------------------------------------------- notebook, files
+
+
+def show(figure_id: str, **options) -> Canvas:
+    """The figure of this id, for a notebook cell; options as in draw_figure."""
+    return draw_figure(find_figures([figure_id])[0], **options)
+
+
+def measured(figure_id: str, *, quick=False, seeds=None, runs_root=None, results_root=None) -> None:
+    """Prints what the runs of a figure measured: final values, and when levels were reached."""
+    (figure,) = find_figures([figure_id])
+    rows, lacking, notes, done = [], [], [], set()
+    for panel, curve in ((p, c) for p in figure.panels for c in p.curves):
+        if curve.run.name in done:
+            continue
+        done.add(curve.run.name)
+        found, more = find_replicates(curve.run, quick, seeds, runs_root, results_root)
+        notes += more
+        lacking += [] if found else [curve.run.form(quick)[0]]
+        for replicate in found:
+            line = Line(curve.run, in_form(curve.label, curve.run, quick), "", [replicate])
+            rows.append({"panel": panel.id, "curve": line.label} | _values(line))
+    if rows:
+        print("Measured (levels: first epoch):")
+        print(pandas.DataFrame(rows).to_string(index=False))
+    elif not figure.runs:
+        print("Measured: nothing, the curves are computed.")
+    if lacking:
+        make = command(figure, quick, seeds, runs_root)
+        print(f"No complete run of {', '.join(lacking)}; make it: {make}")
+    for note in notes:
+        print(note)
+
+
+def _values(line: Line) -> dict:
+    ((seed, metrics, source),) = line.replicates
+    last = metrics.iloc[-1]
+
+    def epoch(column, level):
+        reached = line.first_epoch(column, level)
+        return "never" if reached is None else f"{reached:,.10g}"
+
+    return {
+        "seed": seed,
+        "source": source,
+        "epochs": f"{last['epoch']:,.10g}",
+        "train %": f"{PERCENT * last['train_accuracy']:.2f}",
+        "test %": f"{PERCENT * last['test_accuracy']:.2f}",
+        "test ≥ 50 % at": epoch("test_accuracy", 0.5),
+        "test ≥ 99 % at": epoch("test_accuracy", 0.99),
+        "max collapse %": largest_collapse(line),
+        "collapse ≥ 50 % at": epoch("softmax_collapse", COLLAPSE),
+        "weight norm": f"{last['weight_norm']:,.1f}",
+    }
+
+
+def draw_figures(
+    figures, *, runs_root=None, out_dir=None, quick=False, seeds=None, results_root=None
+) -> list[Path]:
+    """Writes each figure as PNG (200 dpi) and PDF: figure_1.png, quick looks figure_1_quick.png.
+
+    Returns:
+        The files written.
+
+    Raises:
+        runs.RunError: out_dir cannot be written; one line.
+    """
+    out_dir = Path(out_dir or HERE / "figures")
+    options = {"quick": quick, "seeds": seeds, "runs_root": runs_root, "results_root": results_root}
+    paths = []
+    for figure in figures:
+        picture = draw_figure(figure, **options)
+        name = f"figure_{figure.id}_quick" if quick and figure.runs else f"figure_{figure.id}"
+        try:
+            out_dir.mkdir(parents=True, exist_ok=True)
+            with matplotlib.rc_context(STYLE):
+                picture.savefig(out_dir / f"{name}.png", dpi=200)
+                picture.savefig(out_dir / f"{name}.pdf", metadata={"CreationDate": None})
+        except OSError as error:
+            raise runs.RunError(
+                f"cannot write to {out_dir} ({error.strerror}); choose another --out"
+            ) from None
+        paths += [out_dir / f"{name}.png", out_dir / f"{name}.pdf"]
+    return paths
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _split(words) -> list[str]:
+    """1,2 and "1 2" and 1 2 mean the same."""
+    return [w for w in re.split(r"[,\s]+", " ".join(words or ())) if w]
+
+
+def main(argv=None) -> int:
+    """The command line; returns the exit code."""
+    parser = _Parser(prog="plots.py", description="Draws figures of the paper from run folders.")
+    parser.add_argument("--figures", nargs="+", metavar="LIST", help="by commas or spaces [all]")
+    parser.add_argument("--quick", action="store_true", help="the quick look")
+    parser.add_argument("--runs", metavar="DIR", help="your own runs [runs]")
+    parser.add_argument("--out", metavar="DIR", help="where the pictures go [figures]")
+    parser.add_argument("--seeds", nargs="+", metavar="LIST", help="replicates [all complete]")
+    given = parser.parse_args(argv)
+    seeds = _split(given.seeds) or None
+    try:
+        if seeds and not all(s.isascii() and s.isdigit() for s in seeds):
+            raise ValueError(f"--seeds {' '.join(seeds)}: expected whole numbers such as 42,43")
+        seeds = [int(s) for s in seeds] if seeds else None
+        figures = find_figures(_split(given.figures))
+        options = {"runs_root": given.runs, "out_dir": given.out, "quick": given.quick}
+        for path in draw_figures(figures, seeds=seeds, **options):
+            print(path)
+    except (ValueError, runs.RunError) as error:
+        parser.error(str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Lint and tests; the arguments go to pytest:
+#
+#   ./run_tests.sh
+#   ./run_tests.sh -q tests/test_launch.py -k busy
+set -euo pipefail
+here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=setup_environment.sh
+source "$here/setup_environment.sh"
+cd "$here"
+
+environment_is_ready requirements-test.txt || make_environment requirements-test.txt
+[ $# -gt 0 ] || set -- -q
+
+lint=0
+"$PYTHON" -m ruff check . || lint=1
+"$PYTHON" -m ruff format --check . || lint=1
+[ $lint = 0 ] || echo "lint failed, see above; the tests run all the same" >&2
+"$PYTHON" -m pytest "$@"
+exit $lint

@@ -1,0 +1,235 @@
+"""The shell scripts, with a stand-in for the base Python: what is installed, and how often."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from launcher import ROOT, wait_until
+
+# As far as the scripts can see, a Python without packages whose venvs and pip succeed at once. It
+# keeps a log, fails where the file `pip_fails` is, waits while `pip_waits` is, and hands everything
+# else to the real Python.
+FAKE_PYTHON = r"""#!/bin/bash
+here={folder}
+case "$1 $2" in
+"-c "*) [ -e "$here/old" ] && exit 1; exit 0 ;;
+"--version "*) echo "Python 3.9.1" ;;
+"- "*) [ -e "$here/complete" ] ;;
+"-m venv") echo venv >>"$here/log"; rm -rf "$4"; mkdir -p "$4/bin"; ln -s "$0" "$4/bin/python" ;;
+"-m pip")
+    [ "$3" = --version ] && exit 0
+    last="${{@: -1}}"
+    echo "pip ${{last##*/}}" >>"$here/log"
+    while [ -e "$here/pip_waits" ]; do sleep 0.02; done
+    [ ! -e "$here/pip_fails" ] ;;
+"-m ruff") echo "ruff $3"; [ ! -e "$here/lint_fails" ] ;;
+"-m pytest") shift 2; echo "pytest $*"; [ ! -e "$here/tests_fail" ] ;;
+*) exec {real} "$@" ;;
+esac
+"""
+
+
+class Checkout:
+    """A copy of the bundle in a folder with spaces, and a PATH whose python3 is the stand-in."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "a fresh clone"
+        self.folder.mkdir()
+        for pattern in ("*.py", "*.sh", "requirements*.txt"):
+            for path in ROOT.glob(pattern):
+                shutil.copy(path, self.folder)
+        self.fake = folder / "fake"
+        self.fake.mkdir()
+        python = self.fake / "python3"
+        python.write_text(FAKE_PYTHON.format(folder=self.fake, real=sys.executable))
+        python.chmod(0o755)
+        self.path = f"{self.fake}:/usr/bin:/bin"
+        self.elsewhere = folder
+
+    def start(self, script, *arguments, **extra):
+        hidden = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH")
+        environment = {k: v for k, v in os.environ.items() if k not in hidden}
+        return subprocess.Popen(
+            ["/bin/bash", str(self.folder / script), *arguments],
+            cwd=self.elsewhere,
+            env=environment | {"PATH": self.path} | extra,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, script, *arguments, **extra):
+        process = self.start(script, *arguments, **extra)
+        out, err = process.communicate(timeout=30)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def dry_run(self, **extra):
+        """The front door, as far as it goes without training."""
+        arguments = ("--dry-run", "--figures", "1", "--device", "cpu")
+        return self.run("run_main_experiments.sh", *arguments, **extra)
+
+    def log(self) -> list[str]:
+        path = self.fake / "log"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+INSTALLED = ["venv", "pip requirements.txt"]
+
+
+def test_the_first_start_installs_and_later_ones_do_not(checkout):
+    first = checkout.dry_run()
+    assert first.returncode == 0, first.stderr
+    assert "installing requirements.txt into" in first.stderr
+    assert len(first.stdout.splitlines()) == 3
+    assert checkout.log() == INSTALLED
+    again = checkout.dry_run()
+    assert again.stderr == ""
+    assert again.stdout == first.stdout
+    assert checkout.log() == INSTALLED
+
+
+def test_other_pins_are_installed_into_the_same_environment(checkout):
+    checkout.dry_run()
+    with open(checkout.folder / "requirements.txt", "a") as file:
+        file.write("another==1.0\n")
+    assert checkout.dry_run().returncode == 0
+    assert checkout.log() == [*INSTALLED, "pip requirements.txt"]
+    checkout.dry_run()
+    assert len(checkout.log()) == 3
+
+
+def test_an_installation_that_failed_is_made_again(checkout):
+    (checkout.fake / "pip_fails").touch()
+    failed = checkout.dry_run()
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert "pip could not install requirements.txt" in failed.stderr
+    (checkout.fake / "pip_fails").unlink()
+    assert checkout.dry_run().returncode == 0
+    assert checkout.log() == INSTALLED * 2
+
+
+def test_an_installation_that_was_killed_is_made_again(checkout):
+    (checkout.fake / "pip_waits").touch()
+    process = checkout.start("run_main_experiments.sh", "--dry-run", "--device", "cpu")
+    wait_until(lambda: len(checkout.log()) == 2, "pip to be called")
+    process.kill()
+    (checkout.fake / "pip_waits").unlink()
+    process.communicate()
+    assert checkout.dry_run().returncode == 0
+    assert checkout.log() == INSTALLED * 2
+
+
+def test_two_first_starts_at_once_install_once(checkout):
+    (checkout.fake / "pip_waits").touch()
+    arguments = ("run_main_experiments.sh", "--dry-run", "--figures", "1", "--device", "cpu")
+    first = checkout.start(*arguments)
+    wait_until(lambda: len(checkout.log()) == 2, "pip to be called")
+    second = checkout.start(*arguments)
+    assert "another start is setting up" in second.stderr.readline()
+    (checkout.fake / "pip_waits").unlink()
+    outputs = [process.communicate(timeout=30)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0]
+    assert len(outputs[0].splitlines()) == 3 and outputs[0] == outputs[1]
+    assert checkout.log() == INSTALLED
+
+
+def test_a_moved_folder_is_set_up_again(checkout):
+    checkout.dry_run()
+    moved = checkout.folder.rename(checkout.folder.with_name("elsewhere"))
+    checkout.folder = moved
+    assert checkout.dry_run().returncode == 0
+    assert checkout.log() == INSTALLED * 2
+
+
+def test_a_complete_active_environment_is_used_as_it_is(checkout):
+    active = checkout.fake / "active"
+    (active / "bin").mkdir(parents=True)
+    (active / "bin" / "python").symlink_to(checkout.fake / "python3")
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        (checkout.fake / "complete").touch()
+        answer = checkout.dry_run(**{name: str(active)})
+        assert answer.returncode == 0
+        assert checkout.log() == [] and not (checkout.folder / ".venv").exists()
+    (checkout.fake / "complete").unlink()  # now it lacks something
+    assert checkout.dry_run(VIRTUAL_ENV=str(active)).returncode == 0
+    assert checkout.log() == INSTALLED
+
+
+def test_the_pins_decide_whether_an_environment_is_complete(checkout):
+    """With the real Python: exact versions, a build tag such as +cpu set aside."""
+    import pytest as installed
+
+    python = Path(sys.executable).parent
+    (checkout.folder / "requirements-test.txt").write_text("-r requirements.txt\n")
+    for pins, complete in (
+        (f"pytest=={installed.__version__}", True),
+        (f"# words\n\npytest=={installed.__version__}  # words", True),
+        ("pytest==0.0.1", False),
+        (f"pytest=={installed.__version__}\nno-such-package==1.0", False),
+    ):
+        (checkout.folder / "requirements.txt").write_text(pins + "\n")
+        for name in ("requirements.txt", "requirements-test.txt"):
+            ask = f'source ./setup_environment.sh; has_requirements "{python}/python" {name}'
+            answer = subprocess.run(["bash", "-c", ask], cwd=checkout.folder)
+            assert (answer.returncode == 0) == complete, (pins, name)
+
+
+def test_bad_input_is_one_line_and_is_answered_before_anything_is_installed(checkout):
+    answer = checkout.run("run_main_experiments.sh", "--figures", "99")
+    assert answer.returncode == 2
+    assert answer.stderr == "unknown figure '99'; choose from 1, 2, 3, 4, 6\n"
+    assert checkout.log() == []
+
+
+@pytest.mark.parametrize(("flag", "word"), [("--list", "Figure 6"), ("--help", "--dry-run")])
+def test_looking_needs_no_installation(checkout, flag, word):
+    answer = checkout.run("run_main_experiments.sh", flag)
+    assert answer.returncode == 0
+    assert word in answer.stdout
+    assert checkout.log() == []
+
+
+def test_a_python_that_is_too_old_is_named_in_one_line(checkout):
+    (checkout.fake / "old").touch()
+    tools = checkout.fake / "tools"  # no other Python in sight
+    tools.mkdir()
+    for tool in ("cat", "cmp", "dirname", "readlink"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    (tools / "python3").symlink_to(checkout.fake / "python3")
+    checkout.path = str(tools)
+    answer = checkout.dry_run()
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        f"{tools}/python3 is Python 3.9.1, too old; install Python 3.11 or later\n"
+    )
+    (tools / "python3").unlink()
+    answer = checkout.dry_run()
+    assert answer.returncode == 1
+    assert answer.stderr == "python3 is not installed; install Python 3.11 or later\n"
+
+
+def test_the_tests_are_linted_and_run_with_the_arguments_given(checkout):
+    answer = checkout.run("run_tests.sh", "-x", "tests/test a.py")
+    assert answer.returncode == 0, answer.stderr
+    assert checkout.log() == ["venv", "pip requirements-test.txt"]
+    assert answer.stdout.splitlines() == ["ruff check", "ruff format", "pytest -x tests/test a.py"]
+    assert checkout.run("run_tests.sh").stdout.splitlines()[-1] == "pytest -q"
+    assert checkout.dry_run().stderr == ""  # what the tests need contains what the runs need
+    assert len(checkout.log()) == 2
+
+
+@pytest.mark.parametrize("trouble", ["lint_fails", "tests_fail"])
+def test_a_failure_of_lint_or_of_a_test_fails_the_test_command(checkout, trouble):
+    (checkout.fake / trouble).touch()
+    answer = checkout.run("run_tests.sh")
+    assert answer.returncode == 1
+    assert answer.stdout.splitlines()[-1] == "pytest -q"

@@ -1,0 +1,457 @@
+"""launch.py, plan.py, local.py and progress.py, as processes: what is run, in what order, and how
+failures, signals and other launchers are met."""
+
+import dataclasses
+import json
+import os
+import pty
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+from launcher import ROOT, Launcher, is_alive, wait_until
+
+import experiments
+import plan
+import progress
+import runs
+
+FIGURE_1 = ["add_orthoadamw", "add_stablemax", "add_softmax64"]
+
+
+@pytest.fixture
+def launcher(tmp_path):
+    launcher = Launcher(tmp_path)
+    yield launcher
+    launcher.close()
+
+
+def quick_1(*more):
+    return ("--figures", "1", "--quick", "--device", "cpu", *more)
+
+
+# ---------------------------------------------------------------------------------- flags
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["1 2"], ["1", "2"], ["2,1"], ["1,", "2"], ["1", "--figures", "2"], ["1,1 2", "2"], ["2 , 1"]],
+)
+def test_every_way_to_write_a_list_means_the_same(launcher, words):
+    plain = launcher.run("--dry-run", "--device", "cpu", "--figures", "1,2", "--seeds", "3,4")
+    other = launcher.run("--dry-run", "--device", "cpu", "--seeds", "4", "3", "--figures", *words)
+    assert plain.returncode == other.returncode == 0
+    assert len(plain.stdout.splitlines()) == 2 * (3 + 9)
+    assert other.stdout == plain.stdout
+
+
+def test_a_list_of_devices_means_the_same_in_every_form(launcher):
+    forms = [["cuda:0,cuda:1"], ["cuda:0 cuda:1"], ["cuda", "cuda:1"], ["cuda:0,cuda:1", "cuda:0"]]
+    outputs = {
+        launcher.run("--dry-run", "--figures", "1", "--device", *form, gpus=2).stdout
+        for form in forms
+    }
+    (output,) = outputs
+    assert [line.split("--device ")[1].split()[0] for line in output.splitlines()] == [
+        "cuda:0",
+        "cuda:1",
+        "cuda:0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--figures", "99"], "unknown figure '99'; choose from 1, 2, 3, 4, 6"),
+        (["--figures", "1,9x"], "unknown figure '9x'; choose from 1, 2, 3, 4, 6"),
+        (["--figures"], "--figures '' is empty; choose from 1, 2, 3, 4, 6, or drop it"),
+        (["--seeds", "x"], "seed 'x': choose a whole number from 0 to 2^63 - 1"),
+        (["--seeds", "-1"], "seed '-1': choose a whole number from 0 to 2^63 - 1"),
+        (["--seeds", str(2**63)], f"seed '{2**63}': choose a whole number from 0 to 2^63 - 1"),
+        (["--jobs", "0"], "--jobs '0': choose a whole number from 1"),
+        (["--jobs", "two"], "--jobs 'two': choose a whole number from 1"),
+        (["--interval", "nan"], "--interval 'nan': choose seconds from 0.1"),
+        (["--device", "tpu"], "unknown device 'tpu'; choose from cpu, cuda:0, cuda:1 ..."),
+        (["--device", "cuda:0"], "device cuda:0 is not available here; use --device cpu"),
+        (["--device", "cpu,cuda:3"], "device cuda:3 is not available here; use --device cpu"),
+        (["--device", "mps"], "device mps has no float64, which StableMax needs; use --device cpu"),
+        (["--quik"], "unknown flag --quik: did you mean --quick? see --help for all of them"),
+        (["--fig", "1"], "unknown flag --fig: did you mean --figures? see --help for all of them"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(launcher, arguments, line):
+    answer = launcher.run(*arguments)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.removeprefix("run_main_experiments.sh: ") == line + "\n"
+    assert launcher.events() == []
+
+
+def test_without_device_a_gpu_is_used_where_there_is_one_and_it_is_said(launcher):
+    for gpus, device in ((0, "cpu"), (1, "cuda:0")):
+        answer = launcher.run("--dry-run", "--figures", "6", gpus=gpus)
+        lines = answer.stdout.splitlines()
+        assert len(lines) == 9 and all(f"--device {device} " in line for line in lines)
+        assert answer.stderr.startswith("no --device given: using")
+
+
+def test_starting_imports_nothing_slow():
+    code = "import launch, sys; print(sorted(m for m in sys.modules if '.' not in m))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert loaded.returncode == 0, loaded.stderr
+    names = loaded.stdout
+    assert "'launch'" in names
+    assert not [m for m in ("torch", "numpy", "pandas", "matplotlib", "tqdm") if f"'{m}'" in names]
+
+
+# ---------------------------------------------------------------------------------- the plan
+
+
+def test_a_shared_run_is_planned_once_for_each_seed():
+    figures = experiments.find_figures(["1", "4"])
+    jobs = plan.plan(figures, quick=False, seeds=[1, 2], root="r")
+    names = {run.name for figure in figures for run in figure.runs}
+    assert len(names) == 5  # add_stablemax is in both
+    assert sorted((j.run, j.seed) for j in jobs) == sorted((n, s) for n in names for s in (1, 2))
+    assert all(j.config.seed == j.seed for j in jobs)
+    assert len({j.folder for j in jobs}) == len(jobs)
+
+
+def test_the_longest_run_is_planned_first():
+    jobs = plan.plan(experiments.find_figures([]), quick=False, seeds=[42], root="r")
+    expected = [plan.expected_seconds(job.config) for job in jobs]
+    assert expected == sorted(expected, reverse=True)
+    assert min(expected) > 0
+
+
+def test_expected_seconds_follow_steps_examples_and_precision():
+    base = experiments.STABLEMAX
+    seconds = plan.expected_seconds(base)
+    assert seconds == pytest.approx(100_000 * plan.MEASURED_MS["mlp"][1] / 1000)
+    assert plan.expected_seconds(dataclasses.replace(base, num_epochs=50_000)) == seconds / 2
+    half = dataclasses.replace(base, train_fraction=0.2)
+    assert plan.expected_seconds(half) == pytest.approx(seconds / 2, rel=1e-3)
+    double = dataclasses.replace(base, train_precision=64)
+    assert plan.expected_seconds(double) == pytest.approx(2 * seconds)
+
+
+def test_training_examples_are_those_of_the_paper():
+    assert plan.training_examples(experiments.MLP) == 5107  # 40 % of 113^2
+    assert plan.training_examples(experiments.TRANSFORMER) == 5017  # 40 % of 112^2
+    assert plan.training_examples(experiments.PARITY) == 1000
+    divide = dataclasses.replace(
+        experiments.MLP, binary_operation="divide_mod", modulo=97, train_fraction=0.5
+    )
+    assert plan.training_examples(divide) == 97 * 96 // 2  # no division by 0
+
+
+def test_times_are_those_of_the_longest_chain():
+    assert progress.makespan([4, 3, 2, 1], 1) == 10
+    assert progress.makespan([4, 3, 2, 1], 2) == 5
+    assert progress.makespan([4, 3, 2, 1], 9) == 4
+    assert progress.makespan([], 2) == 0
+
+
+def test_list_shows_what_is_finished_for_each_seed_and_form_and_writes_nothing(launcher):
+    empty = launcher.run("--list", "--figures", "1", "3")
+    assert not launcher.root.exists()
+    assert launcher.run(*quick_1("--seeds", "7")).returncode == 0
+    shown = launcher.run("--list", "--figures", "1", "3", "--seeds", "7,8")
+    assert shown.returncode == empty.returncode == 0
+    assert "finished" not in empty.stdout
+    assert "estimates" in shown.stdout
+    assert "Figure 3: s(x) against exp(x)\n  analytic" in shown.stdout
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    states = {(r[0], r[1]): (r[2], "finished" in r[3:]) for r in rows if r and r[0] in FIGURE_1}
+    assert states == {(run, "7"): ("finished", False) for run in FIGURE_1} | {
+        (run, "8"): ("-", False) for run in FIGURE_1
+    }
+
+
+def test_dry_run_prints_lines_that_can_be_pasted_anywhere_and_runs_nothing(launcher, tmp_path):
+    answer = launcher.run(*quick_1("--dry-run"))
+    assert not launcher.root.exists()
+    lines = answer.stdout.splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert shlex.split(line)[:2] == [sys.executable, str(ROOT / "tests" / "fake_train.py")]
+        elsewhere = {"cwd": tmp_path, "env": launcher.environment({}, 0)}
+        assert subprocess.run(line, shell=True, **elsewhere).returncode == 0
+    assert all(runs.is_complete(launcher.folder(run)) for run in FIGURE_1)
+    assert launcher.run(*quick_1("--dry-run")).stdout == ""
+
+
+# ---------------------------------------------------------------------------------- runs
+
+
+def test_runs_are_computed_logged_and_drawn_and_then_skipped(launcher):
+    first = launcher.run(*quick_1("--out", "pictures"))
+    assert first.returncode == 0, first.stdout
+    assert sorted(e[1] for e in launcher.events("start")) == sorted(FIGURE_1)
+    (drawn,) = launcher.events("draw")
+    assert " ".join(drawn).startswith(f"draw --figures 1 --runs {launcher.root} --seeds 42")
+    assert drawn[-3:] == ["--quick", "--out", "pictures"]
+    assert "paper_plots.ipynb" in first.stdout
+    log = (launcher.folder("add_stablemax") / runs.LOG).read_text()
+    assert "--run add_stablemax --quick --seed 42" in log
+    assert "test 75.0 %" in first.stdout
+    second = launcher.run(*quick_1())
+    assert second.returncode == 0
+    assert "0 runs to compute on cpu" in second.stdout and "3 finished already" in second.stdout
+    assert len(launcher.events("start")) == 3
+    assert len(launcher.events("draw")) == 2
+
+
+def test_a_figure_without_runs_is_just_drawn(launcher):
+    assert launcher.run("--figures", "3", "--device", "cpu").returncode == 0
+    assert [e[0] for e in launcher.events()] == ["draw"]
+
+
+def test_force_computes_finished_runs_again(launcher):
+    launcher.run(*quick_1())
+    answer = launcher.run(*quick_1("--force"))
+    assert answer.returncode == 0
+    assert sorted(e[1] for e in launcher.events("force")) == sorted(FIGURE_1)
+    rows = (launcher.folder("add_softmax64") / runs.METRICS).read_text().splitlines()
+    assert len(rows) == 3  # header, epoch 0, the last: nothing of the first time
+
+
+def test_a_folder_of_another_configuration_is_refused_before_anything_starts(launcher):
+    launcher.run(*quick_1())
+    path = launcher.folder("add_softmax64") / runs.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"lr": 0.5}))
+    for more in ([], ["--force"]):
+        answer = launcher.run(*quick_1("--seeds", "42,43", *more))
+        assert answer.returncode == 2
+        assert len(answer.stderr.splitlines()) == 1
+        assert "lr 0.5 -> 0.01" in answer.stderr and str(path.parent) in answer.stderr
+        assert "delete it or choose another --runs" in answer.stderr
+    assert len(launcher.events("start")) == 3 and launcher.events("force") == []
+
+
+def test_an_unusable_root_is_refused_in_one_line(launcher):
+    launcher.root.write_text("a file")
+    answer = launcher.run(*quick_1())
+    assert answer.returncode == 2
+    assert len(answer.stderr.splitlines()) == 1
+    assert "choose another --runs" in answer.stderr
+
+
+def test_a_failing_run_stops_no_other_and_its_log_is_shown(launcher):
+    longest = plan.plan(experiments.find_figures(["1"]), quick=True, seeds=[42], root="r")[0].run
+    answer = launcher.run(*quick_1("--jobs", "1"), fake={longest: "fail"})
+    assert answer.returncode == 1
+    assert launcher.events("start")[0][1] == longest
+    complete = [runs.is_complete(launcher.folder(run)) for run in FIGURE_1]
+    assert complete == [run != longest for run in FIGURE_1]
+    assert f"quick/{longest} seed 42 exited 3" in answer.stdout
+    assert "    boom: the reason\n" in answer.stdout
+    assert "line 19" in answer.stdout and "line 2 of" not in answer.stdout  # the end only
+    assert len(launcher.events("draw")) == 1
+
+
+def test_a_run_that_exits_0_without_a_summary_is_a_failure(launcher):
+    answer = launcher.run(*quick_1(), fake={"add_softmax64": "vanish"})
+    assert answer.returncode == 1
+    assert "quick/add_softmax64 seed 42 exited 0 without summary.json" in answer.stdout
+
+
+def test_a_diverged_run_is_complete_and_said(launcher):
+    answer = launcher.run(*quick_1(), fake={"add_softmax64": "diverge"})
+    assert answer.returncode == 0
+    assert "quick/add_softmax64 seed 42 diverged: not finite at step 7" in answer.stdout
+
+
+def test_a_picture_that_cannot_be_drawn_fails_the_command(launcher):
+    launcher.plots.write_text("raise SystemExit('no ink')")
+    assert launcher.run(*quick_1()).returncode == 1
+    assert all(runs.is_complete(launcher.folder(run)) for run in FIGURE_1)
+
+
+def most_at_once(events, device=None) -> int:
+    now = most = 0
+    for word, *rest in events:
+        if word in ("start", "end") and device in (None, rest[2]):
+            now += 1 if word == "start" else -1
+            most = max(most, now)
+    return most
+
+
+def test_as_many_runs_at_once_as_jobs_and_never_more(launcher):
+    meet = {run.name: "meet" for run in experiments.FIGURES["2"].runs}
+    answer = launcher.run("--figures", "2", "--device", "cpu", "--jobs", "2", fake=meet)
+    assert answer.returncode == 0, answer.stdout
+    assert len(launcher.events("end")) == 9
+    assert most_at_once(launcher.events()) == 2
+
+
+def test_runs_are_spread_over_devices(launcher):
+    meet = {run.name: "meet" for run in experiments.FIGURES["2"].runs}
+    devices = ("--device", "cuda:0,cuda:1", "--jobs", "1")
+    answer = launcher.run("--figures", "2", *devices, fake=meet, gpus=2)
+    assert answer.returncode == 0, answer.stdout
+    assert {e[3] for e in launcher.events("start")[:2]} == {"cuda:0", "cuda:1"}
+    assert len(launcher.events("end")) == 9
+    assert [most_at_once(launcher.events(), d) for d in ("cuda:0", "cuda:1")] == [1, 1]
+
+
+# ---------------------------------------------------------------------------------- stopping
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_stops_the_runs_with_checkpoints_and_a_later_start_continues(
+    launcher, number, code
+):
+    hang = dict.fromkeys(FIGURE_1, "hang")
+    process = launcher.start(*quick_1("--jobs", "2"), fake=hang)
+    launcher.wait_for("row", 2)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "3 runs left; start the same command again to continue" in out
+    begun = launcher.events("start")
+    assert len(begun) == len(launcher.events("asked")) == 2
+    assert not any(is_alive(e[4]) for e in begun)
+    assert all((launcher.folder(e[1]) / runs.CHECKPOINT).exists() for e in begun)
+    assert launcher.events("draw") == []
+    assert launcher.run(*quick_1()).returncode == 0
+    assert sorted(e[1] for e in launcher.events("continue")) == sorted(e[1] for e in begun)
+
+
+def test_a_second_ctrl_c_kills_runs_that_do_not_stop(launcher):
+    stubborn = dict.fromkeys(FIGURE_1, "stubborn")
+    process = launcher.start(*quick_1("--jobs", "1"), fake=stubborn)
+    launcher.wait_for("row")
+    process.send_signal(signal.SIGTERM)
+    launcher.wait_for("asked")
+    process.send_signal(signal.SIGTERM)  # `timeout` sends two: this is no second Ctrl-C
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    (begun,) = launcher.events("start")
+    assert not is_alive(begun[4])
+
+
+def test_runs_outlive_a_killed_launcher_and_are_shared_by_the_next(launcher):
+    slow = dict.fromkeys(FIGURE_1, "slow")
+    first = launcher.start(*quick_1("--jobs", "3"), fake=slow)
+    launcher.wait_for("row", 3)
+    first.kill()
+    first.wait()
+    assert all(is_alive(e[4]) for e in launcher.events("start"))
+    second = launcher.start(*quick_1("--jobs", "3"), fake=slow)
+    assert "3 runs to compute" in second.stdout.readline()
+    wait_until(lambda: "waits for" in second.stdout.readline(), "the second launcher to wait")
+    launcher.release()
+    second.communicate(timeout=30)
+    assert second.returncode == 0
+    assert len(launcher.events("start")) == 3
+
+
+# ---------------------------------------------------------------------------------- sharing
+
+
+def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(launcher):
+    _, config = experiments.find_run("add_stablemax").form(True, 42)
+    with runs.RunFolder(launcher.folder("add_stablemax"), config):
+        process = launcher.start(*quick_1("--jobs", "1"))
+        launcher.wait_for("end", 2)  # the others end while this one is held
+        assert process.poll() is None
+        assert "add_stablemax" not in [e[1] for e in launcher.events("start")]
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "waits for quick/add_stablemax seed 42, which another process computes" in out
+    assert runs.is_complete(launcher.folder("add_stablemax"))
+
+
+def test_a_result_of_another_process_is_taken_as_it_is_even_with_force(launcher):
+    _, config = experiments.find_run("add_stablemax").form(True, 42)
+    with runs.RunFolder(launcher.folder("add_stablemax"), config) as folder:
+        process = launcher.start(*quick_1("--force"))
+        launcher.wait_for("end", 2)
+        folder.write_summary({"diverged_at_step": None})
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "quick/add_stablemax seed 42 by another process" in out
+    assert "add_stablemax" not in [e[1] for e in launcher.events("force")]
+
+
+def test_a_child_that_finds_its_folder_busy_is_tried_again(launcher):
+    answer = launcher.run(*quick_1(), fake={"add_softmax64": "busy_once"})
+    assert answer.returncode == 0, answer.stdout
+    assert [e[0] for e in launcher.events() if e[1:2] == ["add_softmax64"]] == [
+        "busy",
+        "start",
+        "row",
+        "end",
+    ]
+
+
+def test_the_same_command_twice_at_once_computes_each_run_once(launcher):
+    meet = dict.fromkeys(FIGURE_1, "meet")
+    both = [launcher.start(*quick_1("--jobs", "1"), fake=meet) for _ in range(2)]
+    for process in both:
+        process.communicate(timeout=30)
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(e[1] for e in launcher.events("start")) == sorted(FIGURE_1)
+
+
+# ---------------------------------------------------------------------------------- progress
+
+
+def test_off_a_terminal_a_plain_line_at_intervals_says_where_each_run_is(launcher):
+    slow = {"add_softmax64": "slow"}
+    process = launcher.start(*quick_1("--jobs", "1", "--interval", "0.1"), fake=slow)
+    epochs = experiments.ADD_SOFTMAX64.quick.num_epochs
+    where = f"quick/add_softmax64 seed 42 on cpu: epoch 0/{epochs}, train 100.0 %, test 25.0 %"
+    line = ""
+    while where not in line:
+        line = process.stdout.readline()
+        assert line, "the launcher ended without saying it"
+    assert "/3 runs, " in line
+    launcher.release()
+    out, _ = process.communicate(timeout=30)
+    assert "\r" not in out and process.returncode == 0
+
+
+def test_on_a_terminal_there_is_a_bar_and_a_line_for_each_running_run(launcher):
+    ours, theirs = pty.openpty()
+    hang = dict.fromkeys(FIGURE_1, "hang")
+    process = launcher.start(*quick_1("--jobs", "2"), fake=hang, stdout=theirs, text=False)
+    os.close(theirs)
+    shown = b""
+
+    def read():
+        nonlocal shown
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # the launcher's end is closed
+            return False
+        return True
+
+    epochs = experiments.QUICK_MLP.num_epochs
+    line = "{} 42 cpu epoch 0/{} train 100.0% test 25.0%"
+    wanted = [line.format(run, epochs).encode() for run in FIGURE_1[1:]] + [b"  0%|", b"0/3 runs"]
+    while not all(text in shown for text in wanted) and read():
+        pass
+    assert all(text in shown for text in wanted)
+    process.send_signal(signal.SIGINT)
+    while read():
+        pass
+    os.close(ours)
+    assert process.wait(timeout=30) == 130
+    assert b"start the same command again" in shown
+
+
+def test_the_runs_go_on_when_nobody_reads_the_output(launcher):
+    slow = dict.fromkeys(FIGURE_1, "slow")
+    process = launcher.start(*quick_1("--interval", "0.1"), fake=slow)
+    launcher.wait_for("row", 2)
+    process.stdout.close()
+    launcher.release()
+    assert process.wait(timeout=30) == 0
+    assert all(runs.is_complete(launcher.folder(run)) for run in FIGURE_1)

@@ -1,0 +1,606 @@
+"""The pictures show the runs they name: data, axes, labels and choice of runs, read off the axes.
+
+The runs here are synthetic and only there to be drawn: a few rows of known numbers.
+"""
+
+import ast
+import os
+import subprocess
+import sys
+import zlib
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import matplotlib
+import matplotlib.text
+import nbformat
+import numpy
+import pytest
+from matplotlib.colors import to_hex
+
+import curves
+import plots
+import runs
+from experiments import (
+    ADD_ORTHOADAMW,
+    ADD_SOFTMAX64,
+    ADD_STABLEMAX,
+    COLLAPSE_RUNS,
+    FIGURE_1,
+    FIGURE_2,
+    FIGURE_3,
+    FIGURE_4,
+    FIGURE_6,
+    FIGURES,
+    PRODUCT_STABLEMAX,
+    Run,
+)
+
+ROOT = Path(plots.__file__).resolve().parent
+NOTEBOOK = ROOT / "paper_plots.ipynb"
+COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "weight_norm")
+
+
+def write(root, run, seed=42, quick=False, rows=6, complete=True, summary=None, **columns):
+    """A run folder with few rows; unless given, a column's values are drawn for this very run.
+
+    step is twice the epoch, so that a plot against steps would show.
+    """
+    name, config = run.form(quick, seed)
+    generator = numpy.random.default_rng(zlib.crc32(f"{name} {seed}".encode()))
+    table = {c: generator.random(rows).tolist() for c in COLUMNS} | columns
+    rows = len(next(iter(columns.values()))) if columns else rows
+    epochs = [config.num_epochs * i // (rows - 1) for i in range(rows)]
+    path = runs.run_folder(root, name, seed)
+    with runs.RunFolder(path, config) as folder:
+        for i, epoch in enumerate(epochs):
+            row = {"step": 2 * epoch, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.0}
+            folder.append(row | {c: float(table[c][i]) for c in COLUMNS})
+        if complete:
+            folder.write_summary(summary or {"diverged_at_step": None})
+    return epochs, {c: numpy.array(table[c][:rows]) for c in COLUMNS}
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Options that point every drawing at two empty roots."""
+    return {"runs_root": tmp_path / "own", "results_root": tmp_path / "published"}
+
+
+def texts(picture) -> str:
+    """All text of a figure, line breaks as spaces."""
+    found = [t.get_text() for t in picture.findobj(matplotlib.text.Text)]
+    return " | ".join(" ".join(t.split()) for t in found if t.strip())
+
+
+def legend(axes) -> dict:
+    """{label: colour} of the entries that stand for a curve."""
+    entries = axes.get_legend()
+    pairs = zip(entries.get_texts(), entries.get_lines(), strict=True)
+    return {t.get_text(): to_hex(h.get_color()) for t, h in pairs}
+
+
+def drawn(axes, color, style="-"):
+    """The curves of this colour and style as (x, y); lines across the axes are left out."""
+    return [
+        (line.get_xdata(), line.get_ydata())
+        for line in axes.lines
+        if to_hex(line.get_color()) == color
+        and line.get_linestyle() == style
+        and line.get_transform() == axes.transData
+    ]
+
+
+def vertical(axes) -> list:
+    """(epoch, colour) of the dotted vertical lines."""
+    lines = [line for line in axes.lines if line.get_linestyle() == ":"]
+    return sorted((float(line.get_xdata()[0]), to_hex(line.get_color())) for line in lines)
+
+
+def run_axes(picture, figure) -> list:
+    """The top axes of each panel, in the order of the panels."""
+    tops = [a for a in picture.axes if a.get_title()]
+    assert len(tops) == len(figure.panels)
+    return tops
+
+
+# ---------------------------------------------------------------------------------- data and labels
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("figure", [FIGURE_1, FIGURE_2, FIGURE_4, FIGURE_6], ids=lambda f: f.id)
+def test_the_curve_under_each_label_is_the_run_of_that_label(figure, quick, places):
+    data = {r.name: write(places["runs_root"], r, quick=quick) for r in figure.runs}
+    picture = plots.draw_figure(figure, quick=quick, **places)
+    for axes, panel in zip(run_axes(picture, figure), figure.panels, strict=True):
+        below = picture.axes[picture.axes.index(axes) + 1] if panel.kind == "collapse" else None
+        entries = legend(below or axes)
+        assert len({c for c in entries.values() if c != plots.GREY}) == len(panel.curves)
+        for curve in panel.curves:
+            wanted = curves.in_form(curve.label, curve.run, quick)
+            names = [n for n in entries if n.removeprefix("Test: ").split(": 50 %")[0] == wanted]
+            assert len(names) == 1, (wanted, list(entries))
+            color = entries[names[0]]
+            epochs, columns = data[curve.run.name]
+            if panel.kind == "weight_norm":
+                expected = [(axes, "-", columns["weight_norm"])]
+            else:
+                expected = [(axes, "-", 100 * columns["test_accuracy"])]
+                expected += [(axes, "--", 100 * columns["train_accuracy"])]
+            if below:
+                expected += [(below, "-", 100 * columns["softmax_collapse"])]
+            for where, style, values in expected:
+                ((x, y),) = drawn(where, color, style)
+                assert x.tolist() == epochs
+                assert y.tolist() == values.tolist()
+
+
+def test_axes_carry_units_and_the_published_end_of_the_epochs(places):
+    for run in FIGURE_1.runs:
+        write(places["runs_root"], run)
+        write(places["runs_root"], run, quick=True)
+    axes = run_axes(plots.draw_figure(FIGURE_1, **places), FIGURE_1)
+    assert {a.get_xlabel() for a in axes} == {"Epoch"}
+    assert {a.get_ylabel() for a in axes} == {"Accuracy (%)"}
+    assert [p.epochs for p in FIGURE_1.panels] == [None, 80_000, None]
+    assert axes[1].get_xlim()[1] == 80_000 < ADD_STABLEMAX.config.num_epochs
+    assert axes[0].get_xlim()[1] >= ADD_ORTHOADAMW.config.num_epochs
+    assert all(a.get_ylim()[0] < 0 and 100 < a.get_ylim()[1] < 110 for a in axes)
+    quick = run_axes(plots.draw_figure(FIGURE_1, quick=True, **places), FIGURE_1)[1].get_xlim()[1]
+    epochs = ADD_STABLEMAX.quick.num_epochs
+    assert epochs <= quick < 1.1 * epochs
+
+
+def test_ticks_count_thousands_only_on_long_axes(places):
+    for run in FIGURE_1.runs:
+        write(places["runs_root"], run)
+    picture = plots.draw_figure(FIGURE_1, **places)
+    picture.draw_without_rendering()
+    short, long, _ = run_axes(picture, FIGURE_1)
+    shown = {t.get_text() for t in long.get_xticklabels()}
+    assert {"0", "20k", "40k", "60k", "80k"} <= shown
+    assert {"100", "200"} <= {t.get_text() for t in short.get_xticklabels()}
+
+
+# ---------------------------------------------------------------------------------- collapse
+
+
+def collapse_axes(places, float16, float32, float64):
+    """Accuracy and collapse axes of panel 2a with these collapse curves."""
+    epochs = {}
+    for bits, values in ((16, float16), (32, float32), (64, float64)):
+        run = COLLAPSE_RUNS[40, bits]
+        epochs, _ = write(places["runs_root"], run, softmax_collapse=values)
+    picture = plots.draw_figure(FIGURE_2, **places)
+    return epochs, picture.axes[0], picture.axes[1]
+
+
+def test_collapse_line_stands_at_the_first_row_with_50_percent(places):
+    # float16 is at exactly 0.5 once and falls again; float64 passes 0.4 long before 0.5.
+    epochs, top, below = collapse_axes(
+        places, [0, 0.5, 0.1, 0.2, 0.1], [0, 0.1, 0.2, 0.9, 0.3], [0, 0.45, 0.49, 0.499, 0.51]
+    )
+    color = {label.split(":")[0]: c for label, c in legend(below).items()}
+    expected = [
+        (epochs[1], color["float16"]),
+        (epochs[3], color["float32"]),
+        (epochs[4], color["float64"]),
+    ]
+    assert vertical(top) == vertical(below) == expected
+    assert f"float16: 50 % collapse at epoch {epochs[1]:,}" in legend(below)
+
+
+def test_collapse_never_reached_draws_no_line_and_says_its_maximum(places):
+    epochs, top, below = collapse_axes(
+        places, [0, 0.2, 0.3775, 0.1], [0, 0.1, 0.4999, 0.2], [0, 0, 0.6, 0.6]
+    )
+    assert [x for x, _ in vertical(top)] == [epochs[2]]
+    labels = legend(below)
+    assert "float16: 50 % not reached (max 37.7 %)" in labels
+    assert "float32: 50 % not reached (max 49.9 %)" in labels  # never rounded up to 50
+    assert not any(line.get_linestyle() == ":" and len(line.get_xdata()) > 2 for line in top.lines)
+
+
+def test_collapse_without_a_finite_value_is_called_undefined(places):
+    nan = float("nan")
+    _, _, below = collapse_axes(places, [nan, nan, nan], [0, 0, 0.1], [0, 0.1, 0.6])
+    assert "float16: 50 % not reached (max undefined %)" in legend(below)
+
+
+def test_the_collapse_row_marks_both_40_and_50_percent(places):
+    _, top, below = collapse_axes(places, [0, 0.1], [0, 0.1], [0, 0.1])
+    across = [line.get_ydata() for line in below.lines if line.get_transform() != below.transData]
+    assert sorted(y[0] for y in across if y[0] == y[1]) == [40, 50]
+    assert below.get_xlim() == top.get_xlim()
+    assert "collapse (%)" in below.get_ylabel()
+
+
+# ---------------------------------------------------------------------------------- figure 3
+
+
+def test_figure_3_shows_both_functions_where_they_are(places):
+    picture = plots.draw_figure(FIGURE_3, **places)
+    (axes,) = picture.axes
+    color = legend(axes)
+    ((x, s),) = drawn(axes, color["s(x)"])
+    ((x_exp, e),) = drawn(axes, color["exp(x)"])
+    assert (x[0], x[-1], *axes.get_xlim(), *axes.get_ylim()) == (-4, 4, -4, 4, 0, 6)
+    assert s[x == 0].tolist() == e[x_exp == 0].tolist() == [1.0]
+    for xi, si in zip(x, s, strict=True):
+        exact = Fraction(xi) + 1 if xi >= 0 else 1 / (1 - Fraction(xi))
+        assert abs(si - exact) <= 1e-15 * exact
+    assert numpy.array_equal(e, numpy.exp(x_exp))
+    assert "computed" in texts(picture)
+
+
+# ---------------------------------------------------------------------------------- which runs
+
+
+def sources(run, places, **options):
+    return [(r.seed, r.source) for r in plots.load_curve(run, **options, **places)]
+
+
+def test_own_complete_runs_are_preferred_and_published_ones_stand_in(places):
+    own, published = places["runs_root"], places["results_root"]
+    assert sources(ADD_STABLEMAX, places) == []
+    _, theirs = write(published, ADD_STABLEMAX, 42, test_accuracy=[0.1, 0.2, 0.3])
+    write(published, ADD_STABLEMAX, 43)
+    assert sources(ADD_STABLEMAX, places) == [(s, "published results") for s in (42, 43)]
+    assert "2 seeds (42, 43) · published results" in texts(plots.draw_figure(FIGURE_1, **places))
+    write(own, ADD_STABLEMAX, 42, complete=False)
+    assert (42, "published results") in sources(ADD_STABLEMAX, places)
+    path = runs.run_folder(own, ADD_STABLEMAX.name, 42)
+    (path / runs.METRICS).unlink()
+    _, ours = write(own, ADD_STABLEMAX, 42, test_accuracy=[0.7, 0.8, 0.9])
+    assert sources(ADD_STABLEMAX, places) == [(42, "your runs")]
+    metrics = plots.load_curve(ADD_STABLEMAX, **places)[0].metrics
+    assert metrics["test_accuracy"].tolist() == [0.7, 0.8, 0.9]
+    assert "seed 42 · your runs" in texts(plots.draw_figure(FIGURE_1, **places))
+
+
+def test_asked_seeds_come_in_order_each_from_its_own_or_the_published_run(places):
+    write(places["runs_root"], ADD_STABLEMAX, 44)
+    for seed in (42, 44):
+        write(places["results_root"], ADD_STABLEMAX, seed)
+    found = sources(ADD_STABLEMAX, places, seeds=[44, 43, 42])
+    assert found == [(44, "your runs"), (42, "published results")]
+    picture = plots.draw_figure(FIGURE_1, seeds=[44, 43, 42], **places)
+    command = "./run_main_experiments.sh --figures 1 --seeds 43"
+    assert f"add_stablemax has no complete seed 43: {command} " in texts(picture)
+
+
+def test_a_stale_configuration_is_not_drawn_and_this_is_said(places):
+    older = replace(ADD_STABLEMAX, config=replace(ADD_STABLEMAX.config, lr=0.02))
+    write(places["runs_root"], older)
+    with pytest.warns(UserWarning, match="lr 0.02 -> 0.01"):
+        assert sources(ADD_STABLEMAX, places) == []
+    shown = texts(plots.draw_figure(FIGURE_1, **places))
+    assert "not used (your runs): add_stablemax seed 42" in shown
+    assert "make it: ./run_main_experiments.sh --figures 1" in shown
+    write(places["results_root"], ADD_STABLEMAX)
+    with pytest.warns(UserWarning):
+        assert sources(ADD_STABLEMAX, places) == [(42, "published results")]
+
+
+def test_a_run_of_another_seed_in_the_folder_is_not_used(places):
+    write(places["runs_root"], ADD_STABLEMAX, 42)
+    folder = runs.run_folder(places["runs_root"], ADD_STABLEMAX.name, 42)
+    folder.rename(folder.with_name("seed_7"))
+    with pytest.warns(UserWarning, match="seed 42 -> 7"):
+        assert sources(ADD_STABLEMAX, places) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"step,epoch\n", None])
+def test_a_damaged_table_is_not_drawn_and_this_is_said(content, places):
+    write(places["runs_root"], ADD_STABLEMAX)
+    table = runs.run_folder(places["runs_root"], ADD_STABLEMAX.name, 42) / runs.METRICS
+    table.unlink()
+    if content is not None:
+        table.write_bytes(content)
+    with pytest.warns(UserWarning, match="metrics.csv"):
+        assert sources(ADD_STABLEMAX, places) == []
+    assert "not used (your runs)" in texts(plots.draw_figure(FIGURE_1, **places))
+
+
+def test_a_diverged_run_is_drawn_and_said_to_have_diverged(places):
+    write(places["runs_root"], ADD_STABLEMAX, summary={"diverged_at_step": 1234})
+    shown = texts(plots.draw_figure(FIGURE_1, **places))
+    assert "add_stablemax seed 42 diverged at step 1,234" in shown
+    assert "seed 42 · your runs" in shown
+
+
+def test_a_missing_run_names_its_command_and_the_rest_is_drawn(places):
+    write(places["runs_root"], ADD_STABLEMAX)
+    left, middle = run_axes(plots.draw_figure(FIGURE_4, **places), FIGURE_4)
+    for axes in (left, middle):
+        entries = " | ".join(legend(axes))
+        assert "product mod 113: no complete run of product_stablemax" in entries
+        assert "sparse parity: no complete run of parity_stablemax" in entries
+        assert "./run_main_experiments.sh --figures 4" in entries
+        assert len({to_hex(line.get_color()) for line in axes.lines}) == 1
+    generalization, grokking, _ = run_axes(plots.draw_figure(FIGURE_1, **places), FIGURE_1)
+    (text,) = (t.get_text() for t in generalization.texts)
+    assert "add_orthoadamw" in text
+    assert "./run_main_experiments.sh --figures 1" in text
+    assert not generalization.lines
+    assert not grokking.texts
+
+
+def test_a_missing_quick_or_seeded_run_names_exactly_its_command(places):
+    picture = plots.draw_figure(FIGURE_1, quick=True, seeds=[5, 6], **places)
+    wanted = "./run_main_experiments.sh --figures 1 --quick --seeds 5,6"
+    assert texts(picture).count(wanted) == 3
+    assert "quick/add_stablemax" in texts(picture)
+
+
+def test_the_command_makes_runs_where_they_are_looked_for(tmp_path, monkeypatch):
+    monkeypatch.delenv("GROKKING_RUNS", raising=False)
+    plain = "./run_main_experiments.sh --figures 1"
+    assert curves.command(FIGURE_1, False) == plain
+    assert curves.command(FIGURE_1, False, runs_root=ROOT / "runs") == plain
+    monkeypatch.chdir(tmp_path)
+    elsewhere = curves.command(FIGURE_1, True, [1, 2], runs_root=tmp_path / "my runs")
+    assert elsewhere == f"{plain} --quick --seeds 1,2 --runs 'my runs'"
+    monkeypatch.setenv("GROKKING_RUNS", str(tmp_path / "other"))
+    assert curves.command(FIGURE_1, False) == f"{plain} --runs other"
+
+
+def test_read_run_gives_the_table_or_names_the_command(places):
+    with pytest.raises(
+        runs.RunError, match=r"\./run_main_experiments\.sh --figures 1 --seeds 43 .*makes it"
+    ):
+        plots.read_run("add_stablemax", seed=43, **places)
+    write(places["runs_root"], ADD_STABLEMAX, 43, test_accuracy=[0.25, 0.75])
+    table = plots.read_run("add_stablemax", seed=43, **places)
+    assert table["test_accuracy"].tolist() == [0.25, 0.75]
+    with pytest.raises(ValueError, match="unknown run 'add_stable'; choose from"):
+        plots.read_run("add_stable", **places)
+
+
+# ---------------------------------------------------------------------------------- several seeds
+
+
+def test_several_seeds_give_the_mean_and_one_sample_standard_deviation(places):
+    tables = [write(places["runs_root"], ADD_STABLEMAX, s) for s in (42, 43, 44)]
+    picture = plots.draw_figure(FIGURE_1, **places)
+    axes = run_axes(picture, FIGURE_1)[1]
+    color = legend(axes)["Test: AdamW, StableMax"]
+    values = numpy.array([100 * columns["test_accuracy"] for _, columns in tables])
+    ((x, y),) = drawn(axes, color)
+    assert x.tolist() == tables[0][0]
+    numpy.testing.assert_allclose(y, values.mean(0), rtol=1e-12)
+    _, test_band = axes.collections  # training first
+    deviation = values.std(0, ddof=1)
+    corners = test_band.get_paths()[0].vertices
+    for epoch, low, high in zip(x, y - deviation, y + deviation, strict=True):
+        at = corners[corners[:, 0] == epoch, 1]
+        numpy.testing.assert_allclose([at.min(), at.max()], [low, high], rtol=1e-9)
+    assert "3 seeds (42, 43, 44)" in texts(picture)
+    assert "line: mean, band: ± 1 standard deviation (n = 3)" in texts(picture)
+
+
+def test_one_seed_has_no_band_and_speaks_of_none(places):
+    write(places["runs_root"], ADD_STABLEMAX)
+    picture = plots.draw_figure(FIGURE_1, **places)
+    assert not run_axes(picture, FIGURE_1)[1].collections
+    assert "deviation" not in texts(picture)
+
+
+def test_the_mean_ends_where_the_shortest_replicate_ends(places):
+    values = [0.0, 0.2, 0.4, 0.6]
+    epochs, _ = write(places["runs_root"], ADD_STABLEMAX, 42, test_accuracy=values)
+    write(places["runs_root"], ADD_STABLEMAX, 43, test_accuracy=values)
+    table = runs.run_folder(places["runs_root"], ADD_STABLEMAX.name, 43) / runs.METRICS
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[:3]))  # header and two rows
+    axes = run_axes(plots.draw_figure(FIGURE_1, **places), FIGURE_1)[1]
+    ((x, y),) = drawn(axes, legend(axes)["Test: AdamW, StableMax"])
+    assert x.tolist() == epochs[:2]
+    numpy.testing.assert_allclose(y, [0, 20], rtol=1e-12)
+
+
+# ---------------------------------------------------------------------------------- quick looks
+
+
+def test_quick_and_full_runs_are_never_mixed(places):
+    write(places["runs_root"], ADD_STABLEMAX, quick=True)
+    write(places["results_root"], ADD_SOFTMAX64, quick=True)  # nothing quick is published
+    assert sources(ADD_STABLEMAX, places) == []
+    assert sources(ADD_STABLEMAX, places, quick=True) == [(42, "your runs")]
+    assert sources(ADD_SOFTMAX64, places, quick=True) == []
+    write(places["runs_root"], ADD_ORTHOADAMW)
+    assert sources(ADD_ORTHOADAMW, places, quick=True) == []
+
+
+def test_quick_figures_are_marked_and_full_ones_are_not(places):
+    for run in FIGURE_2.runs:
+        write(places["runs_root"], run, quick=True)
+        write(places["runs_root"], run)
+    quick, full = (plots.draw_figure(FIGURE_2, quick=q, **places) for q in (True, False))
+    assert "QUICK LOOK" in texts(quick)
+    assert "quick" not in texts(full).lower()
+    for panel, axes in zip(FIGURE_2.panels, run_axes(quick, FIGURE_2), strict=True):
+        config = panel.curves[0].run.quick
+        said = " ".join(axes.texts[0].get_text().split())
+        assert f"addition mod {config.modulo}" in said
+        assert f"{100 * config.train_fraction:g} % of the pairs" in said
+        assert f"{config.num_epochs:,} epochs" in said
+        assert f"lr {config.lr}" in said  # differs from the paper's
+        assert f"{100 * config.train_fraction:g} % training data" in axes.get_title()
+    assert str(FIGURE_2.runs[0].config.modulo) not in texts(quick)
+
+
+def test_quick_settings_are_worded_from_the_configuration():
+    config = replace(ADD_STABLEMAX.config, seed=1)
+    run = Run(
+        name="x",
+        config=config,
+        quick=replace(config, modulo=7, train_fraction=0.57, num_epochs=1234, lr=0.5),
+    )
+    expected = "addition mod 7, 57 % of the pairs, 1,234 epochs, lr 0.5"
+    assert curves.quick_settings(run) == expected
+    same = replace(run, quick=config)
+    share = f"{100 * config.train_fraction:g} % of the pairs"
+    expected = f"addition mod {config.modulo}, {share}, {config.num_epochs:,} epochs"
+    assert curves.quick_settings(same) == expected
+
+
+def test_labels_of_the_full_form_are_restated_for_the_quick_form():
+    run, of = PRODUCT_STABLEMAX, PRODUCT_STABLEMAX.quick
+    assert curves.in_form("product mod 113", run, True) == f"product mod {of.modulo}"
+    assert curves.in_form("product mod 113", run, False) == "product mod 113"
+    assert curves.in_form("mod 1130, 140 %, 0.40 %", run, True) == "mod 1130, 140 %, 0.40 %"
+
+
+def test_a_figure_without_runs_has_no_quick_form(tmp_path, places):
+    (png, _) = plots.draw_figures([FIGURE_3], out_dir=tmp_path / "out", quick=True, **places)
+    assert png.name == "figure_3.png"
+    assert "QUICK" not in texts(plots.draw_figure(FIGURE_3, quick=True, **places))
+
+
+# ---------------------------------------------------------------------------------- output
+
+
+def test_measured_prints_first_epochs_final_values_and_what_is_missing(places, capsys):
+    values = {
+        "test_accuracy": [0.0, 0.5, 0.9, 0.98765, 0.97],
+        "softmax_collapse": [0.0, 0.1, 0.3, 0.2, 0.1],
+        "train_accuracy": [0.1, 0.2, 0.3, 0.4, 0.625],
+    }
+    epochs, _ = write(places["runs_root"], ADD_ORTHOADAMW, **values)
+    plots.measured("1", **places)
+    head, names, row, missing = capsys.readouterr().out.splitlines()
+    assert head.startswith("Measured")
+    start = ["1a", "⊥AdamW,", "softmax", "42", "your", "runs", f"{epochs[-1]:,}"]
+    assert row.split()[:-1] == [*start, "62.50", "97.00", f"{epochs[1]}", "never", "30", "never"]
+    assert names.split()[:4] == ["panel", "curve", "seed", "source"]
+    assert missing.startswith("No complete run of add_stablemax, add_softmax64; make it: ./run_")
+
+
+def test_files_are_named_after_figure_and_form(tmp_path, places):
+    write(places["runs_root"], ADD_STABLEMAX)
+    write(places["runs_root"], ADD_STABLEMAX, quick=True)
+    out = tmp_path / "new" / "pictures"
+    full = plots.draw_figures([FIGURE_1, FIGURE_3], out_dir=out, **places)
+    quick = plots.draw_figures([FIGURE_1], out_dir=out, quick=True, **places)
+    assert [p.name for p in full] == [
+        "figure_1.png",
+        "figure_1.pdf",
+        "figure_3.png",
+        "figure_3.pdf",
+    ]
+    assert [p.name for p in quick] == ["figure_1_quick.png", "figure_1_quick.pdf"]
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in full + quick)
+    width = plots.draw_figure(FIGURE_1, **places).get_figwidth()
+    assert matplotlib.image.imread(full[0]).shape[1] == round(200 * width)
+    assert full[1].read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("words", [["1,3"], ["1 3"], ["1", "3"], ["3,", "1"]])
+def test_figure_lists_by_commas_and_spaces_mean_the_same(words, tmp_path, capsys):
+    here = ["--runs", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert plots.main(["--figures", *words, *here]) == 0
+    names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
+    assert names == ["figure_1.png", "figure_1.pdf", "figure_3.png", "figure_3.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--figures", "99"], "unknown figure '99'; choose from 1, 2, 3"),
+        (["--figures", "3", "--seeds", "4x"], "expected whole numbers"),
+        (["--figures", "3", "--seed_list", "4"], "--seed_list"),
+        (["--figures", "3", "--out", "{file}"], "choose another --out"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, said, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(SystemExit) as stop:
+        plots.main([a.format(file=file) for a in arguments])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_plotting_needs_neither_torch_nor_pyplot():
+    code = "import sys, plots; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
+    assert subprocess.run([sys.executable, "-c", code], **options).stdout.strip() == "set()"
+
+
+# ---------------------------------------------------------------------------------- the notebook
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_notebook_is_valid_and_committed_without_outputs(notebook):
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    assert all(not c.outputs and c.execution_count is None for c in code_cells(notebook))
+
+
+def test_notebook_code_is_only_calls_into_plots(notebook):
+    first, *others = code_cells(notebook)
+    assert first.source == "import plots"
+    allowed = (
+        ast.Module,
+        ast.Expr,
+        ast.Call,
+        ast.Attribute,
+        ast.Name,
+        ast.Load,
+        ast.Constant,
+        ast.keyword,
+        ast.List,
+    )
+    for cell in others:
+        for node in ast.walk(ast.parse(cell.source)):
+            assert isinstance(node, allowed), (cell.id, ast.dump(node))
+            if isinstance(node, ast.Name):
+                assert node.id == "plots"
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not set("/\\.~") & set(node.value), node.value  # no path
+            if isinstance(node, ast.keyword):
+                assert node.arg in ("seeds", "quick")
+
+
+def test_notebook_has_a_text_and_one_drawing_cell_for_every_figure(notebook):
+    cells = {cell.id: cell for cell in notebook.cells}
+    for figure in FIGURES:
+        source = cells[f"figure-{figure}"].source
+        assert source == f'plots.measured("{figure}")\nplots.show("{figure}")'
+        text = cells[f"figure-{figure}-text"].source
+        assert "Claim:" in text
+        assert f"--figures {figure}" in text
+
+
+def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, monkeypatch):
+    from nbclient import NotebookClient
+
+    for run in {r.name: r for f in FIGURES.values() for r in f.runs}.values():
+        write(tmp_path, run, rows=3)
+    monkeypatch.setenv("GROKKING_RUNS", str(tmp_path))
+    copy = nbformat.from_dict(notebook)
+    NotebookClient(copy, timeout=60, resources={"metadata": {"path": str(ROOT)}}).execute()
+    for cell in code_cells(copy):
+        assert not [o for o in cell.outputs if o.output_type == "error"]
+        pictures = [o for o in cell.outputs if "image/png" in o.get("data", {})]
+        assert len(pictures) == cell.source.count("plots.show("), cell.id
+        printed = "".join(o.text for o in cell.outputs if o.output_type == "stream")
+        if cell.id.startswith("figure-"):
+            assert printed.startswith("Measured")
+            assert "No complete run" not in printed
+            assert "published" not in printed
+    table = next(c for c in code_cells(copy) if c.id == "variation-table")
+    assert "weight_norm" in table.outputs[0].data["text/plain"]
+    assert os.environ["GROKKING_RUNS"] == str(tmp_path)

@@ -1,0 +1,90 @@
+"""A run that is killed and started again leaves the metrics.csv of one that never was."""
+
+import os
+import random
+import signal
+import sys
+import time
+
+import pytest
+
+import runs
+import train
+
+FULL_BATCH = (
+    "--lr 0.01 --modulo 23 --hidden_sizes 32 32 --train_fraction 0.5 --loss_function stablemax"
+    " --num_epochs 1000 --log_frequency 10 --log_nlm_cosine"
+)
+EVERYTHING_RANDOM = (
+    "--lr 0.05 --modulo 11 --use_transformer --model_dim 16 --num_heads 2 --ff_dim 32 --dropout 0.2"
+    " --train_fraction 0.5 --no-full_batch --batch_size 13 --optimizer SGD --momentum 0.8"
+    " --orthogonal_gradients --use_lr_scheduler --num_epochs 40 --log_frequency 1 --log_steps 3 8"
+)
+KINDS = {"full batch, AdamW": FULL_BATCH, "mini-batches, dropout, schedule": EVERYTHING_RANDOM}
+
+
+def start(flags, folder, checkpoint_seconds=60.0):
+    """Runs train.main in a child process; forked, so that no kill waits for an import of torch."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        with open(os.devnull, "w") as quiet:
+            sys.stdout = quiet
+            words = [*flags.split(), "--run_dir", str(folder)]
+            code = train.main([*words, "--checkpoint_seconds", str(checkpoint_seconds)])
+        os._exit(code)
+    except BaseException:
+        os._exit(1)
+
+
+def finish(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.fixture(params=KINDS, scope="module")
+def uninterrupted(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert finish(start(KINDS[request.param], folder)) == 0
+    return KINDS[request.param], folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_metrics_are_byte_identical_after_kills_at_random_moments(uninterrupted, tmp_path, number):
+    flags, whole = uninterrupted
+    folder, draw, kills, children = tmp_path / "killed", random.Random(int(number)), 0, 0
+    size = (whole / runs.METRICS).stat().st_size
+    while not runs.is_complete(folder):
+        child = start(flags, folder, checkpoint_seconds=draw.choice((0.0, 0.05)))
+        children += 1
+        assert children < 60
+        path = folder / runs.METRICS
+        target = (path.stat().st_size if path.exists() else 0) + draw.randrange(size // 6)
+        while True:  # until it has written that much, then a little further, anywhere in a step
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                assert os.waitstatus_to_exitcode(status) == 0
+                break
+            if path.exists() and path.stat().st_size >= target:
+                time.sleep(draw.random() * 0.02)
+                os.kill(child, number)
+                code = finish(child)
+                assert code in (-number, 0, runs.EXIT_STOPPED)
+                kills += code != 0
+                break
+            time.sleep(0.001)
+    assert kills >= 4
+    assert (folder / runs.METRICS).read_bytes() == (whole / runs.METRICS).read_bytes()
+    ours, theirs = runs.read_summary(folder), runs.read_summary(whole)
+    assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+
+
+def test_rows_stand_at_their_true_steps_and_epochs(uninterrupted):
+    flags, folder = uninterrupted
+    table = runs.read_metrics(folder)
+    config = runs.read_config(folder)
+    n = int(0.5 * config.modulo**2)
+    per_epoch = 1 if config.full_batch else -(-n // config.batch_size)
+    expected = {e * per_epoch for e in range(0, config.num_epochs + 1, config.log_frequency)}
+    assert table["step"].tolist() == sorted(expected | set(config.log_steps))
+    assert (table["epoch"] * per_epoch - table["step"]).abs().max() < 1e-9

@@ -1,0 +1,191 @@
+"""Run folders: one writer, one configuration, rows and checkpoints that survive anything."""
+
+import json
+import multiprocessing
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+import runs
+from config import RunConfig
+
+CONFIG = RunConfig(lr=0.01)
+
+
+def row(step, value=0.1):
+    return {"step": step, "epoch": step, "train_loss": value}
+
+
+def rows_of(folder):
+    return (folder / runs.METRICS).read_text().splitlines()[1:]
+
+
+def test_numbers_come_back_exactly(tmp_path):
+    values = [1 / 3, 1e-300, 123456789.123456789, 0.0, float("inf"), None]
+    with runs.RunFolder(tmp_path / "a", CONFIG) as folder:
+        for step, value in enumerate(values):
+            folder.append(row(step, value))
+    table = runs.read_metrics(tmp_path / "a")
+    assert table["train_loss"].tolist()[:5] == values[:5]
+    assert table["train_loss"].isna().tolist() == [False] * 5 + [True]
+    assert rows_of(tmp_path / "a")[-1] == "5,5,"
+
+
+def test_configuration_comes_back_equal_and_unknown_keys_are_refused(tmp_path):
+    config = replace(CONFIG, hidden_sizes=(3, 4), log_steps=(1, 2), bias=True)
+    with runs.RunFolder(tmp_path, config):
+        pass
+    assert runs.read_config(tmp_path) == config
+    raw = json.loads((tmp_path / runs.CONFIG).read_text())
+    (tmp_path / runs.CONFIG).write_text(json.dumps(raw | {"learning_rate": 1}))
+    with pytest.raises(runs.RunError, match="learning_rate"):
+        runs.read_config(tmp_path)
+
+
+def test_folder_of_another_configuration_is_refused_and_named(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG):
+        pass
+    with (
+        pytest.raises(runs.RunError, match=r"lr 0.01 -> 0.02.*delete") as caught,
+        runs.RunFolder(tmp_path, replace(CONFIG, lr=0.02)),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+    assert runs.read_config(tmp_path) == CONFIG
+
+
+def hold(path, entered, leave):
+    with runs.RunFolder(path, CONFIG):
+        entered.set()
+        leave.wait(30)
+
+
+def test_second_process_is_refused_until_the_first_one_ends(tmp_path):
+    context = multiprocessing.get_context("fork")
+    entered, leave = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(tmp_path, entered, leave))
+    process.start()
+    try:
+        assert entered.wait(30)
+        with (
+            pytest.raises(runs.RunBusy, match=str(process.pid)),
+            runs.RunFolder(tmp_path, CONFIG),
+        ):
+            pass
+    finally:
+        leave.set()
+        process.join()
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+
+
+def test_checkpoint_drops_the_rows_that_came_after_it(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.append(row(10))
+        folder.save_checkpoint({"rows": 2, "weights": torch.arange(3)})
+        folder.append(row(20))
+    with open(tmp_path / runs.METRICS, "a") as file:
+        file.write("30,30,0.")  # a line that a kill cut off
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        state = folder.load_checkpoint()
+        assert torch.equal(state["weights"], torch.arange(3))
+        folder.append(row(20))
+    assert rows_of(tmp_path) == ["0,0,0.1", "10,10,0.1", "20,20,0.1"]
+
+
+def test_without_a_checkpoint_the_table_starts_again(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        assert folder.load_checkpoint() is None
+        folder.append(row(0, 0.5))
+    assert rows_of(tmp_path) == ["0,0,0.5"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_damaged_checkpoint_says_what_to_delete_and_keeps_the_rows(tmp_path, damage):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.save_checkpoint({"rows": 1, "weights": torch.zeros(1000)})
+    path = tmp_path / runs.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:1000] if damage is None else damage)
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        with pytest.raises(runs.RunError, match=r"checkpoint.pt is damaged .*delete it") as caught:
+            folder.load_checkpoint()
+        assert "\n" not in str(caught.value)
+    assert rows_of(tmp_path) == ["0,0,0.1"]
+
+
+def test_table_shorter_than_its_checkpoint_is_refused(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.append(row(1))
+        folder.save_checkpoint({"rows": 2})
+    text = (tmp_path / runs.METRICS).read_text()
+    (tmp_path / runs.METRICS).write_text(text[:-3])
+    with (
+        runs.RunFolder(tmp_path, CONFIG) as folder,
+        pytest.raises(runs.RunError, match="fewer complete rows"),
+    ):
+        folder.load_checkpoint()
+
+
+def test_row_with_other_columns_is_refused(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        with pytest.raises(runs.RunError, match="other columns"):
+            folder.append(row(1) | {"test_loss": 1.0})
+
+
+def test_last_row_ignores_an_unfinished_line(tmp_path):
+    assert runs.last_row(tmp_path) is None
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        assert runs.last_row(tmp_path) == {"step": "0", "epoch": "0", "train_loss": "0.1"}
+        folder.append(row(10))
+    with open(tmp_path / runs.METRICS, "a") as file:
+        file.write("20,20,0.")
+    assert runs.last_row(tmp_path)["step"] == "10"
+
+
+def test_clearing_forgets_results_and_keeps_the_configuration(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.save_checkpoint({"rows": 1})
+        folder.write_summary({"steps": 0})
+        assert runs.is_complete(tmp_path)
+        folder.clear()
+        assert not runs.is_complete(tmp_path)
+        assert folder.load_checkpoint() is None
+    assert runs.read_config(tmp_path) == CONFIG
+
+
+def test_place_that_cannot_be_a_folder_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(runs.RunError, match="cannot write to .*choose another") as caught,
+        runs.RunFolder(tmp_path / "file" / "run", CONFIG),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_interrupted_replacement_leaves_the_old_file(tmp_path, monkeypatch):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.save_checkpoint({"rows": 1, "step": 1})
+
+        def fail(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "replace", fail)
+        with pytest.raises(runs.RunError, match="No space left"):
+            folder.save_checkpoint({"rows": 1, "step": 2})
+        monkeypatch.undo()
+        assert folder.load_checkpoint()["step"] == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "checkpoint.pt", "config.json", "lock", "metrics.csv"
+    ]  # fmt: skip
