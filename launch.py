@@ -59,7 +59,11 @@ def make_parser() -> Parser:
 
     take_list("--figures", f"of {', '.join(experiments.FIGURES)} [all]")
     take_list("--device", "cpu, cuda:0, cuda:1 ... [cuda:0 where there is one, else cpu]")
-    parser.add_argument("--jobs", metavar="N", help="runs at once on each device [cpu: its cores]")
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        help=f"runs at once on each device [cpu: cores, cuda: {JOBS_PER_GPU}]",
+    )
     take_list("--seeds", f"whole numbers, each a replicate of every run [{DEFAULT_SEED}]")
     parser.add_argument("--quick", action="store_true", help="a look in minutes on two cores")
     parser.add_argument(
@@ -204,11 +208,14 @@ def report_failures(failed):
 
 
 def report_divergence(jobs):
-    for job in jobs:
-        if runs.is_complete(job.folder):
+    for job in filter(lambda job: runs.is_complete(job.folder), jobs):
+        try:
             step = runs.read_summary(job.folder).get("diverged_at_step")
-            if step is not None:
-                say(f"{job.label} diverged: not finite at step {step}")
+        except runs.RunError as error:
+            say(str(error))
+            continue
+        if step is not None:
+            say(f"{job.label} diverged: not finite at step {step}")
 
 
 def draw(figures, options, seeds, plots) -> bool:
@@ -247,8 +254,10 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         )
         seeds = parse_seeds(options.seeds)
         devices = parse_devices(options.device)
-        jobs_each = parse_number(
-            "--jobs", options.jobs or "1", int, 1, "choose a whole number from 1"
+        jobs_each = (
+            None
+            if options.jobs is None
+            else parse_number("--jobs", options.jobs, int, 1, "choose a whole number from 1")
         )
         interval = parse_number(
             "--interval", options.interval, float, 0.1, "choose seconds from 0.1"
@@ -257,10 +266,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             list_figures(figures, seeds, options.root)
             return 0
         jobs = plan(figures, quick=options.quick, seeds=seeds, root=options.root)
-        slots = {
-            device: jobs_each if options.jobs else default_jobs(device)
-            for device in check_devices(devices)
-        }
+        slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
         finished = [job for job in jobs if is_finished(job)]
         if not options.dry_run:
             check_writable(options.root)

@@ -297,6 +297,16 @@ def test_runs_are_spread_over_devices(launcher):
     assert [most_at_once(launcher.events(), d) for d in ("cuda:0", "cuda:1")] == [1, 1]
 
 
+def test_the_least_loaded_device_is_next(launcher):
+    answer = launcher.run(
+        *("--figures", "1", "--device", "cuda:0,cuda:1", "--jobs", "3"),
+        fake=dict.fromkeys(FIGURE_1, "meet"),
+        gpus=2,
+    )
+    assert answer.returncode == 0, answer.stdout
+    assert sorted(e[3] for e in launcher.events("start")) == ["cuda:0", "cuda:0", "cuda:1"]
+
+
 # ---------------------------------------------------------------------------------- stopping
 
 
@@ -305,9 +315,9 @@ def test_a_signal_stops_the_runs_with_checkpoints_and_a_later_start_continues(
     launcher, number, code
 ):
     hang = dict.fromkeys(FIGURE_1, "hang")
-    process = launcher.start(*quick_1("--jobs", "2"), fake=hang)
+    process = launcher.start(*quick_1("--jobs", "2"), fake=hang, start_new_session=True)
     launcher.wait_for("row", 2)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal does: to all that are in its group
     out, _ = process.communicate(timeout=30)
     assert process.returncode == code
     assert "3 runs left; start the same command again to continue" in out
@@ -355,17 +365,19 @@ def test_runs_outlive_a_killed_launcher_and_are_shared_by_the_next(launcher):
 # ---------------------------------------------------------------------------------- sharing
 
 
-def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(launcher):
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(launcher, force):
     _, config = experiments.find_run("add_stablemax").form(True, 42)
     with runs.RunFolder(launcher.folder("add_stablemax"), config):
-        process = launcher.start(*quick_1("--jobs", "1"))
+        process = launcher.start(*quick_1("--jobs", "1", *force))
         launcher.wait_for("end", 2)  # the others end while this one is held
         assert process.poll() is None
-        assert "add_stablemax" not in [e[1] for e in launcher.events("start")]
+        assert "add_stablemax" not in [e[1] for e in launcher.events()]
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "waits for quick/add_stablemax seed 42, which another process computes" in out
     assert runs.is_complete(launcher.folder("add_stablemax"))
+    assert [e[1] for e in launcher.events("start")][-1] == "add_stablemax"  # not from step 0
 
 
 def test_a_result_of_another_process_is_taken_as_it_is_even_with_force(launcher):
