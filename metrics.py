@@ -19,7 +19,9 @@ COLUMNS = {
     "test_accuracy": ("0 to 1", "the same over the test set", "paper, Fig. 1"),
     "softmax_collapse": (
         "0 to 1",
-        "training samples with sum exp(z - max z) exactly 1 in --softmax_precision",
+        "training samples with sum exp(z - max z) exactly 1 in --softmax_precision, z as the"
+        " training loss sees it: over --softmax_temperature, without the right logits where"
+        " collapse is induced",
         "authors' metric, Fig. 2",
     ),
     "softmax_collapse_label": (
@@ -33,6 +35,18 @@ COLUMNS = {
         "-1 to 1",
         "cos(-gradient of the training loss, weights); nlm_cosine/NAME of one tensor",
         "paper, Def. 5, Fig. 5",
+    ),
+    "update_absorbed": (
+        "0 to 1",
+        "weights w with w - lr g rounding to w, g the gradient of the training loss, momentum and"
+        " weight decay left out; update_absorbed/NAME of one tensor",
+        "paper, App. C, Fig. 10",
+    ),
+    "zero_gradients": (
+        "0 to 1",
+        "weights whose g is exactly 0, subnormals counted as non-zero; zero_gradients/NAME of one"
+        " tensor",
+        "paper, App. C, Fig. 10",
     ),
 }
 
@@ -86,12 +100,42 @@ def cosine(a: Iterable[Tensor], b: Iterable[Tensor]) -> list[Tensor]:
     return list(dots / (na * nb).sqrt())
 
 
+def absorption(
+    weights: Iterable[Tensor], gradients: Iterable[Tensor], lr: float | Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Shares of weights with w - lr * g == w, and of gradients that are exactly 0.
+
+    Args:
+        weights, gradients: tensors of equal shapes; the difference is formed in the weight's dtype.
+        lr: learning rate.
+
+    Returns:
+        (update_absorbed, zero_gradients), each per tensor and at the end over all elements. A zero
+        gradient is absorbed, too.
+
+    Source: paper, Definition 1, appendix C and Figure 10.
+    """
+    absorbed, zero, sizes = [], [], []
+    for w, g in zip(weights, gradients, strict=True):
+        w, g = w.detach(), g.detach()
+        absorbed.append((w - lr * g == w).sum())
+        zero.append((g == 0).sum())
+        sizes.append(w.numel())
+    sizes = torch.tensor([*sizes, sum(sizes)], dtype=torch.float64, device=absorbed[0].device)
+    counts = (torch.stack([*c, torch.stack(c).sum()]) for c in (absorbed, zero))
+    absorbed, zero = (list(c.double() / sizes) for c in counts)
+    return absorbed, zero
+
+
 def measure(
     model: nn.Module,
     data,
     loss: Callable[..., Tensor],
     collapse_dtype: torch.dtype,
     nlm_cosine: bool = False,
+    *,
+    loss_logits: Callable[[Tensor, Tensor], Tensor] | None = None,
+    absorption_lr: Callable[[list[Tensor]], float | Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """One evaluation of a network, in evaluation mode, on its full training and test set.
 
@@ -101,6 +145,10 @@ def measure(
         loss: `loss(logits, targets, reduction=...)`, the run's own.
         collapse_dtype: precision of the softmax-collapse metrics.
         nlm_cosine: also the cosine between -gradient and weights, which costs a backward pass.
+        loss_logits: what the softmax of the training loss sees of (logits, targets), where it is
+            not the logits themselves: there the collapse is measured.
+        absorption_lr: also the shares of absorbed updates and zero gradients, at the learning rate
+            that this returns for the gradients.
 
     Returns:
         {column: 0-dim float64 tensor} in the order of COLUMNS, without step and epoch.
@@ -119,7 +167,8 @@ def measure(
             row[f"{name}_loss"] = terms.mean()
             row[f"{name}_accuracy"] = correct_count(logits, targets).double() / len(targets)
             if name == "train":
-                collapse = softmax_collapse(logits, targets, collapse_dtype)
+                seen = loss_logits(logits, targets) if loss_logits else logits
+                collapse = softmax_collapse(seen, targets, collapse_dtype)
                 zero_terms = (terms == 0).double().mean()
         row = {f"{s}_{q}": row[f"{s}_{q}"] for q in ("loss", "accuracy") for s in sets}
         row["softmax_collapse"], row["softmax_collapse_label"] = collapse
@@ -128,11 +177,18 @@ def measure(
         parts = norms(weights)
         row["weight_norm"] = total_norm(parts)
         row |= {f"weight_norm/{n}": v for n, v in zip(names, parts, strict=True)}
-    if nlm_cosine:
+    if nlm_cosine or absorption_lr:
         value = loss(model(data.train_inputs), data.train_targets)
         gradients = torch.autograd.grad(value, weights)
+    if nlm_cosine:
         *each, total = cosine([-g for g in gradients], weights)
         row["nlm_cosine"] = total
         row |= {f"nlm_cosine/{n}": v for n, v in zip(names, each, strict=True)}
+    if absorption_lr:
+        shares = absorption(weights, gradients, absorption_lr(gradients))
+        columns = ("update_absorbed", "zero_gradients")
+        for column, (*each, total) in zip(columns, shares, strict=True):
+            row[column] = total
+            row |= {f"{column}/{n}": v for n, v in zip(names, each, strict=True)}
     model.train(training)
     return {k: v.double() for k, v in row.items()}

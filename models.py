@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from encoder import DROPOUT_PLACES, EncoderLayer
-from layers import ACTIVATIONS, dropout, relu_network, take_rows
+from layers import (
+    ACTIVATIONS,
+    dropout,
+    relu_network,
+    relu_network_gradients,
+    take_rows,
+    written_out,
+)
 
 NORMS = ("post", "pre", "none")
 POSITIONS = ("none", "learned", "sinusoidal")
@@ -50,7 +57,22 @@ def _at_least_one(**sizes):
             raise ValueError(f"{name} {value!r} must be at least 1")
 
 
-class MLP(nn.Module):
+class Network(nn.Module):
+    """A module that maps inputs to logits and knows how to fill `.grad` for one training step."""
+
+    def backpropagate(self, x, logit_gradient):
+        """Sets `.grad` of every parameter, like `logits.backward(gradient)`.
+
+        Args:
+            x: input of `forward`.
+            logit_gradient: called with logits (n, C) and the slice of rows they belong to, under no
+                graph; returns the gradient of the whole batch's loss by these logits, (n, C).
+        """
+        logits = self(x)
+        logits.backward(logit_gradient(logits.detach(), slice(0, len(x))))
+
+
+class MLP(Network):
     """Linear layers with ReLU between them: W_L relu(... relu(W_1 x + b_1) ...) + b_L.
 
     Weights are those of `nn.Linear` layers built in order: the same names, shapes and draws.
@@ -89,18 +111,35 @@ class MLP(nn.Module):
         Returns:
             (N, C) logits.
         """
+        self._check(x)
+        return relu_network(x, *self._parameters_by_layer())  # (N, C)
+
+    @torch.no_grad()
+    def backpropagate(self, x, logit_gradient):
+        if not written_out(x):
+            with torch.enable_grad():
+                return super().backpropagate(x, logit_gradient)
+        self._check(x)
+        weights, biases = self._parameters_by_layer()
+        dw, db = relu_network_gradients(x, weights, biases, logit_gradient)
+        for parameter, gradient in zip((*weights, *(biases or ())), (*dw, *db), strict=True):
+            parameter.grad = gradient
+        return None
+
+    def _parameters_by_layer(self):
+        weights = [layer.weight for layer in self.layers]
+        return weights, [layer.bias for layer in self.layers] if self.has_bias else None
+
+    def _check(self, x):
         dense = x.is_floating_point()
         if x.dim() != 2 or x.dtype == torch.bool or (dense and x.shape[1] != self.input_size):
             raise ValueError(
                 f"{x.dtype} input of shape {tuple(x.shape)}; give (N, {self.input_size}) floats or "
                 "the (N, K) integer positions of the ones"
             )
-        weights = [layer.weight for layer in self.layers]
-        biases = [layer.bias for layer in self.layers] if self.has_bias else None
-        return relu_network(x, weights, biases)  # (N, C)
 
 
-class Transformer(nn.Module):
+class Transformer(Network):
     """Encoder over tokens with a linear head: logits = W LN?(layers(s E[token] + position)) + b.
 
     Every choice is an argument; `AUTHORS_ENCODER` holds those of the paper's code. Initial values

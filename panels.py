@@ -1,6 +1,7 @@
 """What is drawn inside a panel: one function per kind, in the table KINDS; units and style.
 
-A new kind of panel is a small function here and a line in KINDS.
+A new kind of panel is a small function and a line in KINDS; those of the later figures are in
+panels_appendix.py and panels_weights.py.
 """
 
 import math
@@ -11,6 +12,8 @@ import pandas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+import runs
+from config import RunConfig
 from curves import Replicate
 from experiments import Run
 
@@ -46,6 +49,11 @@ class Line:
     color: str
     replicates: list[Replicate]
 
+    @property
+    def config(self) -> RunConfig:
+        """The configuration that made the drawn replicates, up to the seed."""
+        return runs.read_config(self.replicates[0].folder)
+
     def series(self, column: str, scale: float = 1.0):
         """(epochs, mean, standard deviation) over the steps that all replicates have.
 
@@ -74,26 +82,26 @@ def _number(value, largest) -> str:
     return f"{value / 1000:g}k" if largest >= 10_000 and value else f"{value:,g}"
 
 
-def _ticks(axis):
+def ticks(axis):
     axis.set_major_formatter(lambda v, _: _number(v, max(map(abs, axis.get_view_interval()))))
 
 
-def _epoch_axis(axes, end: int | None):
+def epoch_axis(axes, end: int | None):
     axes.set_xlabel("Epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    _ticks(axes.xaxis)
+    ticks(axes.xaxis)
     axes.margins(x=0.02)
     if end is not None:
         axes.set_xlim(-0.02 * end, end)
 
 
-def _percent_axis(axes, label: str):
+def percent_axis(axes, label: str):
     axes.set_ylabel(label)
     axes.set_ylim(-3, 103)
     axes.set_yticks(range(0, 101, 20))
 
 
-def _plot(axes, line: Line, column: str, scale=1.0, **style):
+def plot_mean(axes, line: Line, column: str, scale=1.0, **style):
     """The mean of the replicates, with a band of one standard deviation to either side."""
     epochs, mean, deviation = line.series(column, scale)
     axes.plot(epochs, mean, color=line.color, **style)
@@ -102,9 +110,10 @@ def _plot(axes, line: Line, column: str, scale=1.0, **style):
         axes.fill_between(epochs, *band, color=line.color, alpha=0.2, linewidth=0)
 
 
-def _widths(lines: list[Line]):
+def widths(lines: list[Line]):
     """Each line with its width: the later, the thinner, so that equal curves all stay visible."""
-    return [(line, 1.6 + 0.7 * k) for k, line in zip(range(len(lines))[::-1], lines, strict=True)]
+    step = min(0.7, 2.1 / max(len(lines) - 1, 1))  # points; never wider than 3.7
+    return [(line, 1.6 + step * k) for k, line in zip(range(len(lines))[::-1], lines, strict=True)]
 
 
 def entry(label, color=GREY, style="-") -> Line2D:
@@ -118,12 +127,12 @@ def entry(label, color=GREY, style="-") -> Line2D:
 def draw_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Test (solid) and training (dashed) accuracy, percent, against epochs."""
     (top,) = axes
-    for line, width in _widths(lines):
-        _plot(top, line, "train_accuracy", PERCENT, linestyle="--", linewidth=width, zorder=2)
-    for line, width in _widths(lines):
-        _plot(top, line, "test_accuracy", PERCENT, linewidth=width, zorder=3)
-    _percent_axis(top, "Accuracy (%)")
-    _epoch_axis(top, end)
+    for line, width in widths(lines):
+        plot_mean(top, line, "train_accuracy", PERCENT, linestyle="--", linewidth=width, zorder=2)
+    for line, width in widths(lines):
+        plot_mean(top, line, "test_accuracy", PERCENT, linewidth=width, zorder=3)
+    percent_axis(top, "Accuracy (%)")
+    epoch_axis(top, end)
     tests = [entry(f"Test: {line.label}", line.color) for line in lines]
     return [*tests, *([entry("Train", style="--")] if lines else [])]
 
@@ -140,8 +149,8 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     entries = []
     for level in (COLLAPSE_2A, COLLAPSE):
         below.axhline(PERCENT * level, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
-    for line, width in _widths(lines):
-        _plot(below, line, "softmax_collapse", PERCENT, linewidth=width)
+    for line, width in widths(lines):
+        plot_mean(below, line, "softmax_collapse", PERCENT, linewidth=width)
         epoch = line.first_epoch("softmax_collapse", COLLAPSE)
         if epoch is not None:
             for part in axes:
@@ -150,7 +159,7 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         else:
             text = f"{PERCENT * COLLAPSE:g} % not reached (max {largest_collapse(line)} %)"
         entries.append(entry(f"{line.label}: {text}", line.color))
-    _epoch_axis(below, end)
+    epoch_axis(below, end)
     below.set_ylabel("Softmax\ncollapse (%)")
     below.set_ylim(-3, 103)
     below.set_yticks([0, PERCENT * COLLAPSE_2A, PERCENT * COLLAPSE, 100])
@@ -170,13 +179,13 @@ def largest_collapse(line: Line) -> str:
 def draw_weight_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """L2 norm over all parameters against epochs."""
     (top,) = axes
-    for line, width in _widths(lines):
-        _plot(top, line, "weight_norm", linewidth=width)
+    for line, width in widths(lines):
+        plot_mean(top, line, "weight_norm", linewidth=width)
     top.set_ylabel("Weight norm (L2)")
     if lines:
         top.set_ylim(bottom=0)
-    _ticks(top.yaxis)
-    _epoch_axis(top, end)
+    ticks(top.yaxis)
+    epoch_axis(top, end)
     return [entry(line.label, line.color) for line in lines]
 
 

@@ -24,13 +24,8 @@ MEASURED_MS = {
 
 
 def training_examples(c: RunConfig) -> int:
-    """Number of training examples, int(train_fraction * N)."""
-    if c.dataset == "sparse_parity":
-        n = c.num_samples
-    else:
-        divides = c.binary_operation == "divide_mod"
-        n = (c.operands - c.exclude_zero) * (c.operands - (c.exclude_zero or divides))
-    return int(c.train_fraction * n)
+    """Number of training examples."""
+    return c.train_examples
 
 
 def _multiply_adds(c: RunConfig) -> int:
@@ -40,6 +35,8 @@ def _multiply_adds(c: RunConfig) -> int:
         return training_examples(c) * (c.num_layers * layer + c.model_dim * c.modulo)
     if c.dataset == "sparse_parity":
         widths = (c.num_parity_features + c.num_noise_features, *c.hidden_sizes, 2)
+    elif c.dataset == "mnist":
+        widths = (784, *c.hidden_sizes, 10)
     else:
         widths = (*c.hidden_sizes, c.modulo)
     return training_examples(c) * sum(a * b for a, b in zip(widths, widths[1:], strict=False))

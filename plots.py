@@ -3,7 +3,7 @@
     python plots.py --figures 1,2            # pictures of your runs, else of the published ones
     python plots.py --figures 4 --quick      # of the quick look
 
-curves.py finds the runs, panels.py draws each kind of panel; this file puts the panels together and
+curves.py finds the runs, panels*.py draw each kind of panel; this file puts the panels together and
 says on every figure which runs it shows. What a run is (task, share, precision, epochs) comes from
 its configuration and its metrics.csv, never from here. Imports no torch and no pyplot: a figure
 belongs to its caller, nothing is kept open behind it.
@@ -14,6 +14,7 @@ import io
 import itertools
 import math
 import re
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -23,9 +24,13 @@ import pandas
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import ScaledTranslation
 
+import panels
+import panels_appendix
+import panels_weights
 import runs
 from curves import (
     HERE,
+    OWN,
     Replicate,
     command,
     find_replicates,
@@ -41,7 +46,6 @@ from panels import (
     ALERT,
     COLLAPSE,
     GREY,
-    KINDS,
     PALETTE,
     PERCENT,
     STYLE,
@@ -53,6 +57,15 @@ from panels import (
 __all__ = ["draw_figure", "draw_figures", "load_curve", "main", "measured", "read_run", "show"]
 
 COLUMNS = 3  # panels side by side
+WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has one
+NARROWEST = 6.4  # inches of a figure: its title has to fit
+KINDS = panels.KINDS | panels_appendix.KINDS | panels_weights.KINDS
+# kind -> (script, table): what is computed from weights, beside the runs, before it is drawn.
+SCRIPTS = {
+    "landscape": ("landscape.py", runs.LANDSCAPE),
+    "landscape_test": ("landscape.py", runs.LANDSCAPE),
+    "spectrum": ("spectrum.py", runs.SPECTRUM),
+}
 
 
 def _unique(items) -> list:
@@ -98,10 +111,11 @@ def draw_figure(
     labels = _unique(c.label for p in figure.panels for c in p.curves)
     colors = dict(zip(labels, itertools.cycle(PALETTE)))  # one colour per label, in all panels
     heights = max((KINDS[p.kind][1] for p in figure.panels), key=len)
-    columns = min(len(figure.panels), COLUMNS)
+    columns = 2 if len(figure.panels) == 4 else min(len(figure.panels), COLUMNS)
     rows = math.ceil(len(figure.panels) / columns)
     with matplotlib.rc_context(STYLE):
-        size = (4.3 * columns, rows * (sum(heights) + 1.6) + 0.8)
+        bar = BAR if any(p.kind.startswith("landscape") for p in figure.panels) else 0
+        size = (max((WIDTH + bar) * columns, NARROWEST), rows * (sum(heights) + 1.6) + 0.8)
         picture = Picture(figsize=size, layout="constrained")
         picture.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
@@ -152,11 +166,12 @@ def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], quick: bo
     letter = re.match(rf"{re.escape(figure.id)}([a-z])\b", panel.id)
     title = f"({letter[1]}) {panel.title}" if letter else panel.title
     if not quick:
-        axes[0].set_title(title)
+        axes[0].set_title(textwrap.fill(title, 42))
         return
     settings = _unique(quick_settings(line.run) for line in lines)
     text = "\n".join(textwrap.fill(f"quick look: {s}", 62) for s in settings)
-    axes[0].set_title(in_form(title, lines[0].run, quick), pad=10 + 11 * (text.count("\n") + 1))
+    title = textwrap.fill(in_form(title, lines[0].run, quick), 42)
+    axes[0].set_title(title, pad=10 + 11 * (text.count("\n") + 1))
     axes[0].annotate(
         text,
         (0.5, 1),
@@ -172,7 +187,7 @@ def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], quick: bo
 
 def _head_and_foot(picture, figure: Figure, found: dict, quick: bool, width: int):
     """The title, and below the panels which runs are shown, of what, and what is missing."""
-    title = f"Figure {figure.id}. {figure.title}"
+    title = f"Figure {figure.id}. {figure.title}" if figure.id[0].isdigit() else figure.title
     if quick:
         title = f"QUICK LOOK, not the paper's settings\n{title}"
     picture.suptitle(title, size=13, weight="bold", color=ALERT if quick else "black")
@@ -249,7 +264,7 @@ def measured(figure_id: str, *, quick=False, seeds=None, runs_root=None, results
 
 
 def _values(line: Line) -> dict:
-    ((seed, metrics, source),) = line.replicates
+    ((seed, metrics, source, _),) = line.replicates
     last = metrics.iloc[-1]
 
     def epoch(column, level):
@@ -270,10 +285,34 @@ def _values(line: Line) -> dict:
     }
 
 
+def compute_tables(figure: Figure, *, quick=False, seeds=None, runs_root=None) -> None:
+    """Computes what a figure needs of its own runs' weights, in processes that load torch.
+
+    A table that is younger than its run is kept. A script that fails says why on stderr, and the
+    panel then shows how to call it.
+    """
+    for panel in (p for p in figure.panels if p.kind in SCRIPTS):
+        script, table = SCRIPTS[panel.kind]
+        found = [find_replicates(c.run, quick, seeds, runs_root, None)[0] for c in panel.curves]
+        folders = [{r.seed: r.folder for r in rs if r.source == OWN} for rs in found]
+        if table == runs.LANDSCAPE:  # one for all curves, beside the first
+            common = sorted(set.intersection(*map(set, folders)))[:1]
+            calls = [[each[seed] for each in folders] for seed in common]
+        else:
+            calls = [[folder] for each in folders for folder in each.values()]
+        for call in calls:
+            made, done = call[0] / table, max((f / runs.SUMMARY).stat().st_mtime for f in call)
+            if not made.is_file() or made.stat().st_mtime < done:
+                print(f"computing {made}", flush=True)
+                subprocess.run([sys.executable, HERE / script, *call], stdout=subprocess.DEVNULL)
+
+
 def draw_figures(
     figures, *, runs_root=None, out_dir=None, quick=False, seeds=None, results_root=None
 ) -> list[Path]:
     """Writes each figure as PNG (200 dpi) and PDF: figure_1.png, quick looks figure_1_quick.png.
+
+    Landscapes and spectra of the user's own runs are computed first, where they are missing.
 
     Returns:
         The files written.
@@ -285,6 +324,7 @@ def draw_figures(
     options = {"quick": quick, "seeds": seeds, "runs_root": runs_root, "results_root": results_root}
     paths = []
     for figure in figures:
+        compute_tables(figure, quick=quick, seeds=seeds, runs_root=runs_root)
         picture = draw_figure(figure, **options)
         name = f"figure_{figure.id}_quick" if quick and figure.runs else f"figure_{figure.id}"
         try:

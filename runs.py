@@ -3,6 +3,7 @@
     config.json     exactly the RunConfig, written before the first step, refused if different later
     env.json        commit, versions, device, threads, command line, start time
     metrics.csv     one row per evaluation, appended and flushed; row 0 is the initial network
+    weights.bin     with --save_weights: all weights at each row; 16 bytes of header, then the rows
     checkpoint.pt   everything a bit-identical continuation needs; replaced atomically
     summary.json    written last: its presence means the run is complete
     lock            held by the process that writes the folder
@@ -17,20 +18,25 @@ import dataclasses
 import fcntl
 import json
 import os
+import struct
 import tempfile
 from pathlib import Path
 
 from config import RunConfig
 
-CONFIG, ENV, METRICS, CHECKPOINT, SUMMARY, LOCK, LOG = (
+CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
     "config.json",
     "env.json",
     "metrics.csv",
+    "weights.bin",
     "checkpoint.pt",
     "summary.json",
     "lock",
     "log.txt",
 )
+# Computed afterwards from a finished run's weights, by landscape.py and spectrum.py.
+LANDSCAPE, PATHS, SPECTRUM = "landscape.csv", "landscape_paths.csv", "spectrum.csv"
+WEIGHTS_HEADER = struct.Struct("<8sq")  # b"weights1", number of weights in a row
 EXIT_BUSY = 75  # another process writes this folder (sysexits' EX_TEMPFAIL)
 EXIT_STOPPED = 76  # stopped on request with a checkpoint; start again to continue
 
@@ -88,6 +94,66 @@ def read_metrics(folder):
         return pandas.read_csv(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read ({error}); run it again") from None
+
+
+def read_weights(folder):
+    """The weights that a run with --save_weights kept at its logged steps.
+
+    Returns:
+        (steps, weights): (rows,) int64, and (rows, P) in the run's precision, memory-mapped and
+        read-only: each row the parameters in the order of the network, flattened.
+
+    Raises:
+        RunError: the run kept none, or the file is damaged.
+    """
+    import numpy
+
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise RunError(f"{path} does not exist; run it with --save_weights")
+    width, dtype = _weights_layout(path, read_config(folder))
+    steps = read_metrics(folder)["step"].to_numpy(dtype="int64")
+    if path.stat().st_size < WEIGHTS_HEADER.size + len(steps) * width * dtype.itemsize:
+        raise RunError(f"{path} has fewer rows than {METRICS} ({len(steps)}); run it again")
+    shape = (len(steps), width)
+    return steps, numpy.memmap(path, dtype, "r", offset=WEIGHTS_HEADER.size, shape=shape)
+
+
+def _weights_layout(path, config: RunConfig):
+    """(weights in a row, their dtype) of a weights.bin."""
+    import numpy
+
+    with open(path, "rb") as file:
+        header = file.read(WEIGHTS_HEADER.size)
+    if len(header) < WEIGHTS_HEADER.size or not header.startswith(b"weights1"):
+        raise RunError(f"{path} is damaged (no header); delete its folder to run it again")
+    return WEIGHTS_HEADER.unpack(header)[1], numpy.dtype(f"<f{config.train_precision // 8}")
+
+
+def load_final_state(folder) -> dict:
+    """The network's state dict as of the run's last checkpoint; of a complete run, its last step.
+
+    Raises:
+        RunError: there is no checkpoint (published runs have none), or it is damaged.
+    """
+    path = Path(folder) / CHECKPOINT
+    if not path.is_file():
+        raise RunError(f"{path} does not exist; the weights need a run of your own")
+    return _load_checkpoint(path, "cpu")["model"]
+
+
+def _load_checkpoint(path, map_location) -> dict:
+    import torch
+
+    try:
+        state = torch.load(path, map_location=map_location, weights_only=True)
+        state["rows"]  # without it nothing can be continued
+        return state
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).strip().split("\n")[0][:120]
+        raise RunError(
+            f"{path} is damaged ({reason}); delete it to compute this run again from step 0"
+        ) from None
 
 
 def last_row(folder) -> dict | None:
@@ -179,7 +245,7 @@ class RunFolder:
 
     def clear(self):
         """Forget everything but the configuration: the run starts again from step 0."""
-        for name in (SUMMARY, CHECKPOINT, METRICS, ENV):
+        for name in (SUMMARY, CHECKPOINT, METRICS, WEIGHTS, ENV):
             (self.path / name).unlink(missing_ok=True)
 
     def write_env(self, env: dict):
@@ -212,6 +278,19 @@ class RunFolder:
                 " --run_dir, then start again to continue"
             ) from None
 
+    def append_weights(self, weights):
+        """Adds a NumPy array (P,) to weights.bin, before the row of metrics.csv that it is of."""
+        try:
+            with open(self.path / WEIGHTS, "ab") as file:
+                if file.tell() == 0:
+                    file.write(WEIGHTS_HEADER.pack(b"weights1", weights.size))
+                file.write(weights.tobytes())
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.path / WEIGHTS} ({error.strerror}); free space, then start"
+                " again to continue"
+            ) from None
+
     def append(self, row: dict):
         """Adds a row to metrics.csv; values in full precision, None as an empty cell."""
         if self._columns is None:
@@ -234,37 +313,46 @@ class RunFolder:
         """Replaces checkpoint.pt, after the rows written so far are on the disk."""
         import torch
 
-        if (self.path / METRICS).is_file():
-            with open(self.path / METRICS, "rb") as file:
-                os.fsync(file.fileno())
+        for name in (METRICS, WEIGHTS):
+            if (self.path / name).is_file():
+                with open(self.path / name, "rb") as file:
+                    os.fsync(file.fileno())
         self._replace(CHECKPOINT, lambda file: torch.save(state, file))
 
     def load_checkpoint(self, map_location="cpu") -> dict | None:
         """The last checkpoint, or None where the run has to start from step 0.
 
-        metrics.csv is cut back to the rows the checkpoint knows of (all rows, without one).
+        metrics.csv, and weights.bin where there is one, are cut back to the rows the checkpoint
+        knows of (all rows, without one).
         `state["rows"]` is the number of rows at the time of the checkpoint.
 
         Raises:
             RunError: checkpoint.pt or metrics.csv is damaged; says what to delete.
         """
-        import torch
-
         for leftover in self.path.glob(".*.*"):  # of a process killed while it wrote
             leftover.unlink(missing_ok=True)
         path = self.path / CHECKPOINT
-        state = None
-        if path.is_file():
-            try:
-                state = torch.load(path, map_location=map_location, weights_only=True)
-                rows = state["rows"]
-            except Exception as error:  # torch raises many kinds for a damaged file
-                reason = str(error).strip().split("\n")[0][:120]
-                raise RunError(
-                    f"{path} is damaged ({reason}); delete it to compute this run again from step 0"
-                ) from None
-        self._cut_metrics(rows if state else 0)
+        state = _load_checkpoint(path, map_location) if path.is_file() else None
+        rows = state["rows"] if state else 0
+        self._cut_metrics(rows)
+        self._cut_weights(rows)
         return state
+
+    def _cut_weights(self, rows: int):
+        path = self.path / WEIGHTS
+        if rows == 0 or not self.config.save_weights:
+            path.unlink(missing_ok=True)
+            return
+        size = 0
+        if path.is_file():
+            width, dtype = _weights_layout(path, self.config)
+            size = WEIGHTS_HEADER.size + rows * width * dtype.itemsize
+        if not 0 < size <= path.stat().st_size:
+            raise RunError(
+                f"{path} has fewer rows than checkpoint.pt knows of ({rows}); delete {CHECKPOINT}"
+                " to compute this run again from step 0"
+            )
+        os.truncate(path, size)
 
     def _cut_metrics(self, rows: int):
         path = self.path / METRICS

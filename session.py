@@ -3,16 +3,27 @@
 A Session is what a checkpoint stores and restores; the loop around it is train.py's.
 """
 
+import ctypes
+import os
+import shutil
 from functools import partial
 
 import torch
 
 import datasets
+import losses
 import metrics
 import models
 import optimizers
 import stablemax
 from config import RunConfig
+
+LOSSES = {
+    "cross_entropy": stablemax.softmax_cross_entropy,
+    "stablemax": stablemax.stablemax_cross_entropy,
+    "taylor": losses.taylor_softmax_cross_entropy,
+    "mse": losses.mean_squared_error,
+}
 
 
 class Session:
@@ -22,8 +33,12 @@ class Session:
         torch.manual_seed(config.seed)  # split, initial weights, permutations: one stream
         task = datasets.TASKS[config.dataset](config)
         self.config, self.device = config, device
-        self.data = datasets.split(task, config.train_fraction, device)
+        self.data = datasets.split(task, config.train_fraction, device, config.train_samples)
         self.model = make_model(config, task.num_inputs, task.num_classes)
+        if config.init_scale != 1:
+            with torch.no_grad():
+                for w in self.model.parameters():  # biases, too: the authors' first commit
+                    w.mul_(config.init_scale)
         self.model.to(device=device, dtype=datasets.DTYPES[config.train_precision])
         self.loss = make_loss(config)
         self.collapse_dtype = datasets.DTYPES[config.softmax_precision]
@@ -50,31 +65,70 @@ class Session:
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.total_steps = config.num_epochs * self.steps_per_epoch
         self.log_steps = frozenset(config.log_steps)
+        self.step = 0  # updates applied
+        self.collapsed = False
+        induced = config.induce_collapse_epoch
+        self.collapse_from = None if induced is None else induced * self.steps_per_epoch
         self.model.train()
-        self._update = torch.compile(self._update_eagerly) if compile else self._update_eagerly
+        self._backpropagate = self.model.backpropagate
+        if compile:
+            self._backpropagate = Compiled(self.model, device)
+        if device == "cpu":
+            keep_freed_memory()
 
     def update(self):
         """One optimizer update on the next batch. Nothing here waits for the device."""
         chosen = self.batches.next()
         inputs = self.data.train_inputs.index_select(0, chosen)
         targets = self.data.train_targets.index_select(0, chosen)
-        self._update(inputs, targets)
-
-    def _update_eagerly(self, inputs, targets):
+        self.collapsed = self._is_collapsed()
         self.optimizer.zero_grad(set_to_none=True)
         # D12: towards softmax collapse a sixth of the loss gradients are subnormal, below 1.2e-38,
         # and cost the CPU five times a step; absorbed by any sum, they are taken as 0. The
         # optimizer keeps them: there a squared gradient may be that small and matter.
         torch.set_flush_denormal(True)
-        logits = self.model(inputs)  # (B, C)
-        if self.config.alpha != 1:
-            logits = logits * self.config.alpha
-        self.loss(logits, targets).backward()
+        self._backpropagate(inputs, partial(self._logit_gradient, targets))
         torch.set_flush_denormal(False)
         self._penalize()
         if self.schedule is not None:
             self.schedule.step()
         self.optimizer.step()
+        self.step += 1
+
+    def _logit_gradient(self, targets, logits, rows):
+        """Gradient of what an update minimises by the logits (n, C) of these rows of the batch."""
+        config, labels = self.config, targets[rows]
+        plain = not (self.collapsed or config.logit_norm_penalty or config.alpha != 1)
+        if plain and getattr(self.loss, "func", None) in stablemax.PASSES:
+            return stablemax.cross_entropy_gradient(
+                self.loss.func, logits, labels, examples=len(targets), **self.loss.keywords
+            )
+        return self._gradient_by_autograd(logits, labels, len(labels) / len(targets))
+
+    @torch.compiler.disable  # torch.compile does not trace autograd.grad
+    @torch.enable_grad()
+    def _gradient_by_autograd(self, logits, labels, share):
+        z = logits.detach().requires_grad_()
+        return torch.autograd.grad(self._objective(z, labels) * share, z)[0]
+
+    def _objective(self, logits, targets):
+        """What an update minimises: the run's loss, with what figures 8 and 11 add to it."""
+        scaled = logits if self.config.alpha == 1 else logits * self.config.alpha  # (B, C)
+        if self.collapsed:
+            scaled = losses.without_right_logits(scaled, targets)
+        value = self.loss(scaled, targets)
+        if self.config.logit_norm_penalty:
+            value = value + self.config.logit_norm_penalty * logits.square().sum(1).mean()
+        return value
+
+    def _is_collapsed(self):
+        return self.collapse_from is not None and self.step >= self.collapse_from
+
+    def _loss_logits(self, logits, targets):
+        """What the training loss's softmax sees of the logits, alpha aside."""
+        if self._is_collapsed():
+            logits = losses.without_right_logits(logits, targets)
+        return logits / self.config.softmax_temperature
 
     def _penalize(self):
         """Adds the gradient of lambda_l1 * sum |w| or lambda_l2 * sum w^2 (paper, D.1)."""
@@ -92,8 +146,10 @@ class Session:
     def row(self, step: int) -> dict:
         """The row of metrics.csv after `step` updates; the one place that waits for the device."""
         values = metrics.measure(
-            self.model, self.data, self.loss, self.collapse_dtype, self.config.log_nlm_cosine
-        )
+            self.model, self.data, self.loss, self.collapse_dtype, self.config.log_nlm_cosine,
+            loss_logits=self._loss_logits,
+            absorption_lr=self._next_lr if self.config.log_absorption else None,
+        )  # fmt: skip
         epoch, rest = divmod(step, self.steps_per_epoch)
         host = torch.stack(list(values.values())).tolist()
         return {
@@ -101,6 +157,17 @@ class Session:
             "epoch": step / self.steps_per_epoch if rest else epoch,
             **dict(zip(values, host, strict=True)),
         }
+
+    def _next_lr(self, gradients):
+        """The learning rate at which these gradients of the whole training set would be applied."""
+        lr = self.config.lr / self.config.alpha**2
+        if self.schedule is None:
+            return lr
+        return lr / metrics.total_norm(metrics.norms(gradients))
+
+    def flat_weights(self):
+        """(P,) NumPy array of all weights in the order of the network's parameters."""
+        return torch.cat([w.detach().flatten() for w in self.weights]).cpu().numpy()
 
     def state(self, step: int, rows: int, seconds: float) -> dict:
         on_gpu = self.device != "cpu"
@@ -119,17 +186,74 @@ class Session:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.load_state_dict(state["batches"])
+        self.step = state["step"]
         torch.set_rng_state(state["rng"])
         if state["device_rng"] is not None:
             torch.cuda.set_rng_state(state["device_rng"], self.device)
+
+
+class Compiled:
+    """A network's `backpropagate` under torch.compile: loss gradient and both passes.
+
+    Forward pass and logit gradient are one graph, the backward pass another. On a GPU both are
+    replayed as CUDA graphs (mode "reduce-overhead"); the optimizer stays the fused kernel it is.
+    Equal to the eager form within rounding on a CPU; not run on a GPU so far.
+
+    Raises:
+        ValueError: without a C++ compiler, which torch.compile needs on a CPU.
+    """
+
+    def __init__(self, model, device):
+        if device == "cpu":
+            check_compiler()
+        self.forward = torch.compile(
+            partial(self._forward, model),
+            mode=None if device == "cpu" else "reduce-overhead",
+            dynamic=False,  # an epoch's last, shorter batch is a second graph of fixed shapes
+        )
+
+    @staticmethod
+    def _forward(model, inputs, logit_gradient):
+        logits = model(inputs)  # (B, C)
+        return logits, logit_gradient(logits.detach(), slice(0, len(inputs)))
+
+    def __call__(self, inputs, logit_gradient):
+        torch.compiler.cudagraph_mark_step_begin()
+        logits, gradient = self.forward(inputs, logit_gradient)
+        logits.backward(gradient)
+
+
+def check_compiler():
+    """Raises ValueError, one line, where torch.compile would find no C++ compiler."""
+    names = [name for name in (os.environ.get("CXX"), "g++", "clang++") if name]
+    if not any(map(shutil.which, names)):
+        raise ValueError(
+            f"--compile needs a C++ compiler and there is no {' or '.join(names)}; install one, "
+            "set CXX to it, or leave --compile out"
+        )
+
+
+def keep_freed_memory():
+    """Has glibc keep freed memory for this process instead of returning it after each step.
+
+    Otherwise buffers of a few megabytes are mapped anew in every step, page by page: 5 of 50
+    milliseconds for float64 weights. Another C library is left alone.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # glibc's malloc.h
+    mallopt(trim_threshold, 2**30)
+    mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)  # 2^25: the most before 2.35
 
 
 def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> torch.nn.Module:
     """The network of a configuration, its weights drawn from torch's default generator."""
     if not config.use_transformer:
         return models.MLP(num_inputs, config.hidden_sizes, num_classes, bias=config.has_bias)
-    fields = ("num_layers", "model_dim", "num_heads", "ff_dim", "dropout", "norm", "final_norm",
-              "activation", "positions", "causal", "tied_head")  # fmt: skip
+    fields = ("num_layers", "model_dim", "num_heads", "ff_dim", "ff_hidden_layers", "dropout",
+              "norm", "final_norm", "activation", "positions", "causal", "tied_head")  # fmt: skip
     choices = models.AUTHORS_ENCODER | {name: getattr(config, name) for name in fields}
     choices |= {"vocab_size": num_inputs, "num_classes": num_classes, "bias": config.has_bias}
     return models.Transformer(**choices)
@@ -137,13 +261,11 @@ def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> torch.nn
 
 def make_loss(config: RunConfig):
     """`loss(logits, targets, reduction="mean")` of a configuration, in its precision."""
-    function = (
-        stablemax.stablemax_cross_entropy
-        if config.loss_function == "stablemax"
-        else stablemax.softmax_cross_entropy
-    )
-    return partial(
-        function,
-        precision=datasets.DTYPES[config.loss_precision],
-        label_smoothing=config.label_smoothing,
+    loss = partial(LOSSES[config.loss_function], precision=datasets.DTYPES[config.loss_precision])
+    if config.label_smoothing:
+        loss = partial(loss, label_smoothing=config.label_smoothing)
+    if config.softmax_temperature == 1:
+        return loss
+    return lambda logits, *rest, **options: loss(
+        logits / config.softmax_temperature, *rest, **options
     )

@@ -101,6 +101,33 @@ def softmax_cross_entropy(
     )
 
 
+@torch.no_grad()
+def cross_entropy_gradient(
+    loss,
+    input: Tensor,  # noqa: A002
+    target: Tensor,
+    *,
+    precision: torch.dtype,
+    label_smoothing: float = 0.0,
+    examples: int | None = None,
+) -> Tensor:
+    """Gradient of the mean loss by the logits, in their dtype, without a graph or the loss itself.
+
+    For a training step that does not read its loss: logits.backward(gradient) spares a pass over
+    the logits that loss.backward() takes, and parts of a batch can be taken one after the other.
+
+    Args:
+        loss: stablemax_cross_entropy or softmax_cross_entropy.
+        input, target, precision, label_smoothing: as for these; logits of shape (N, C).
+        examples: what the mean divides by, where `input` is a part of a batch; default N.
+    """
+    one_pass, nll = PASSES[loss]
+    labels, weight = target[:, None].long(), 1 / (examples or max(1, len(input)))
+    if _wide(precision) == precision:
+        return one_pass(input, labels, precision, label_smoothing, weight)[1].to(input.dtype)
+    return _half_gradient(nll, input, labels, precision, label_smoothing, weight)
+
+
 class StableMax(nn.Module):
     """`stablemax` over dimension dim as a module."""
 
@@ -169,6 +196,15 @@ def _cross_entropy(nll, logits, target, ignore_index, reduction, label_smoothing
         return (loss.sum(dtype=_wide(precision)) / count).to(precision)
 
 
+@torch.compiler.disable  # every rounding counts in half precision; a compiler leaves some out
+@torch.enable_grad()
+def _half_gradient(nll, logits, labels, precision, label_smoothing, weight):
+    with torch.autocast(logits.device.type, enabled=False):
+        rows = logits.detach().requires_grad_()
+        terms = nll(rows, labels, precision, label_smoothing, True)[0]  # (N, 1)
+        return torch.autograd.grad(terms, rows, torch.full_like(terms, weight))[0]
+
+
 def _softmax_nll(rows, labels, precision, label_smoothing, wants_grad):
     if _wide(precision) == precision:
         return _SoftmaxNLL.apply(rows, labels, precision, label_smoothing, wants_grad)
@@ -217,56 +253,88 @@ class _RowLoss(torch.autograd.Function):
         return gradient.to(ctx.saved_tensors[0].dtype), None, None, None, None
 
 
+def _stablemax_pass(rows, labels, precision, label_smoothing, weight):
+    """Per-row values of the loss, and weight * its gradient (None for no weight)."""
+    wide = _wide(precision)
+    z = rows if wide == precision else rows.to(precision)
+    z_y = z.gather(1, labels).to(wide)  # (N, 1), as all per-row values
+    # Where sums and products of s cannot leave the range (float32 in float64), as it is.
+    roomy = torch.finfo(z.dtype).max < torch.finfo(wide).max ** 0.5
+    scale = torch.ones_like(z_y)
+    if not roomy:
+        scale = _inverse_of_largest(z.amax(1, keepdim=True).to(wide))
+    own = _s(z_y) * scale
+    rests, means = [], []
+    even = label_smoothing / z.shape[1]
+    kept, chunks = _chunks(z, wide, weight, labels, scale, own)
+    slope = torch.empty(chunks[0][0].shape, dtype=wide, device=z.device)
+    for z_c, x, kept_c, labels_c, scale_c, own_c in chunks:
+        x.copy_(z_c)
+        if label_smoothing:
+            flat = x.abs()
+            means.append(flat.log1p().copysign_(x).mean(1, keepdim=True))
+            flat.add_(1).reciprocal_().mul_(even * (weight or 0))
+        # m = -1 / (1 + relu(-z)): s = relu(z) - m, ds/dz = m * m, with no branch to select.
+        m = slope[: x.shape[0]]
+        torch.clamp(x, max=0, out=m).sub_(1).reciprocal_()
+        x.clamp_(min=0).sub_(m)
+        if not roomy:
+            x.mul_(scale_c)
+        x.scatter_(1, labels_c, 0.0)  # summed without the label, the rest is never absorbed
+        rests.append(x.sum(1, keepdim=True))
+        if weight:
+            # m * (m * w), not m * m * w: the square alone underflows at very negative logits.
+            torch.mul(m, scale_c / (rests[-1] + own_c) * weight, out=x).mul_(m)
+            if label_smoothing:
+                x.sub_(flat)
+            if kept_c is not x:
+                kept_c.copy_(x)
+    rest = torch.cat(rests)  # sum over the wrong classes of s_k * scale
+    if weight:
+        label_grad = (label_smoothing - even - rest / (rest + own)) / (1 + z_y.abs())
+        kept.scatter_(1, labels, (label_grad * weight).to(kept.dtype))
+    return (z_y, scale, own, rest, means), kept
+
+
+def _softmax_pass(rows, labels, precision, label_smoothing, weight):
+    """Per-row values of the loss, and weight * its gradient (None for no weight)."""
+    gaps, totals, means = [], [], []  # z_y - max z, sum exp(z - max z), mean of z - max z
+    even = label_smoothing / rows.shape[1]
+    kept, chunks = _chunks(rows, precision, weight, labels)
+    for z_c, x, kept_c, labels_c in chunks:
+        x.copy_(z_c)
+        x.sub_(x.amax(1, keepdim=True))
+        gaps.append(x.gather(1, labels_c))
+        if label_smoothing:
+            means.append(x.mean(1, keepdim=True))
+        totals.append(x.exp_().sum(1, keepdim=True))
+        if weight:
+            x.mul_(weight / totals[-1])
+            if label_smoothing:
+                x.sub_(even * weight)
+            if kept_c is not x:
+                kept_c.copy_(x)
+    gap, total = torch.cat(gaps), torch.cat(totals)  # (N, 1)
+    if weight:
+        label_grad = (gap.exp() / total - 1) + (label_smoothing - even)
+        kept.scatter_(1, labels, (label_grad * weight).to(kept.dtype))
+    return (gap, total, means), kept
+
+
 class _StableMaxNLL(_RowLoss):
     @staticmethod
     def forward(rows, labels, precision, label_smoothing, wants_grad):
-        wide = _wide(precision)
-        z = rows if wide == precision else rows.to(precision)
-        z_y = z.gather(1, labels).to(wide)  # (N, 1), as all per-row values
-        # Where sums and products of s cannot leave the range (float32 in float64), as it is.
-        roomy = torch.finfo(z.dtype).max < torch.finfo(wide).max ** 0.5
-        scale = torch.ones_like(z_y)
-        if not roomy:
-            scale = _inverse_of_largest(z.amax(1, keepdim=True).to(wide))
-        own = _s(z_y) * scale
-        rests, means = [], []
-        even = label_smoothing / z.shape[1]
-        kept, chunks = _chunks(z, wide, wants_grad, labels, scale, own)
-        slope = torch.empty(chunks[0][0].shape, dtype=wide, device=z.device)
-        for z_c, x, kept_c, labels_c, scale_c, own_c in chunks:
-            x.copy_(z_c)
-            if label_smoothing:
-                flat = x.abs()
-                means.append(flat.log1p().copysign_(x).mean(1, keepdim=True))
-                flat.add_(1).reciprocal_().mul_(even)
-            # m = -1 / (1 + relu(-z)): s = relu(z) - m, ds/dz = m * m, with no branch to select.
-            m = slope[: x.shape[0]]
-            torch.clamp(x, max=0, out=m).sub_(1).reciprocal_()
-            x.clamp_(min=0).sub_(m)
-            if not roomy:
-                x.mul_(scale_c)
-            x.scatter_(1, labels_c, 0.0)  # summed without the label, the rest is never absorbed
-            rests.append(x.sum(1, keepdim=True))
-            if wants_grad:
-                # m * (m * w), not m * m * w: the square alone underflows at very negative logits.
-                torch.mul(m, scale_c / (rests[-1] + own_c), out=x).mul_(m)
-                if label_smoothing:
-                    x.sub_(flat)
-                if kept_c is not x:
-                    kept_c.copy_(x)
-        rest = torch.cat(rests)  # sum over the wrong classes of s_k * scale
-        total = rest + own
+        weight = 1.0 if wants_grad else None
+        values, kept = _stablemax_pass(rows, labels, precision, label_smoothing, weight)
+        z_y, scale, own, rest, means = values
         # rest / own keeps small losses exact; where it would overflow the loss is above 60.
-        smallest = torch.finfo(wide).tiny / torch.finfo(wide).eps
-        log_total = total.log() - scale.log()
+        smallest = torch.finfo(own.dtype).tiny / torch.finfo(own.dtype).eps
+        log_total = (rest + own).log() - scale.log()
         loss = (rest / own.clamp(min=smallest)).log1p()
         loss = torch.where(own < smallest, log_total - _log_s(z_y), loss)
         if label_smoothing:
             uniform = log_total - torch.cat(means)
             loss = (1 - label_smoothing) * loss + label_smoothing * uniform
-        if wants_grad:
-            label_grad = (label_smoothing - even - rest / total) / (1 + z_y.abs())
-            kept.scatter_(1, labels, label_grad.to(kept.dtype))
         return loss.to(precision), kept
 
     @staticmethod
@@ -281,31 +349,14 @@ class _StableMaxNLL(_RowLoss):
 class _SoftmaxNLL(_RowLoss):
     @staticmethod
     def forward(rows, labels, precision, label_smoothing, wants_grad):
-        gaps, totals, means = [], [], []  # z_y - max z, sum exp(z - max z), mean of z - max z
-        even = label_smoothing / rows.shape[1]
-        kept, chunks = _chunks(rows, precision, wants_grad, labels)
-        for z_c, x, kept_c, labels_c in chunks:
-            x.copy_(z_c)
-            x.sub_(x.amax(1, keepdim=True))
-            gaps.append(x.gather(1, labels_c))
-            if label_smoothing:
-                means.append(x.mean(1, keepdim=True))
-            totals.append(x.exp_().sum(1, keepdim=True))
-            if wants_grad:
-                x.mul_(totals[-1].reciprocal())
-                if label_smoothing:
-                    x.sub_(even)
-                if kept_c is not x:
-                    kept_c.copy_(x)
-        gap, total = torch.cat(gaps), torch.cat(totals)  # (N, 1)
+        weight = 1.0 if wants_grad else None
+        values, kept = _softmax_pass(rows, labels, precision, label_smoothing, weight)
+        gap, total, means = values
         log_total = total.log()
         loss = log_total - gap
         if label_smoothing:
             uniform = log_total - torch.cat(means)
             loss = (1 - label_smoothing) * loss + label_smoothing * uniform
-        if wants_grad:
-            label_grad = (gap.exp() / total - 1) + (label_smoothing - even)
-            kept.scatter_(1, labels, label_grad.to(kept.dtype))
         return loss, kept
 
     @staticmethod
@@ -373,7 +424,7 @@ def _wide(dtype):
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
-def _chunks(z, wide, wants_grad, *columns):
+def _chunks(z, wide, weight, *columns):
     """The gradient buffer, and the rows of (logits, buffer of dtype wide, gradient, *columns).
 
     On the CPU a chunk fits the cache, so no full buffer of a wider dtype exists; elsewhere, and
@@ -384,12 +435,12 @@ def _chunks(z, wide, wants_grad, *columns):
     if z.device.type == "cpu" and not torch.compiler.is_compiling():
         rows = min(examples, max(16, CHUNK_ELEMENTS * torch.get_num_threads() // classes))
     dtype = torch.float64 if z.dtype == wide == torch.float64 else torch.float32
-    kept = torch.empty(z.shape, dtype=dtype, device=z.device) if wants_grad else None
-    tensors = (z, kept, *columns) if wants_grad else (z, *columns)
+    kept = torch.empty(z.shape, dtype=dtype, device=z.device) if weight else None
+    tensors = (z, kept, *columns) if weight else (z, *columns)
     parts = [(t,) if rows == examples else t.split(rows) for t in tensors]
-    if not wants_grad:
+    if not weight:
         parts.insert(1, parts[0])  # never written
-    if wants_grad and dtype == wide:
+    if weight and dtype == wide:
         buffers = parts[1]
     else:
         scratch = torch.empty(rows, classes, dtype=wide, device=z.device)
@@ -435,3 +486,10 @@ def _check_tensors(logits, target):
 
 def _names(choices):
     return ", ".join(str(choice) for choice in choices)
+
+
+# What cross_entropy_gradient can take: loss -> (its gradient alone, its values with a graph).
+PASSES = {
+    stablemax_cross_entropy: (_stablemax_pass, _StableMaxNLL.apply),
+    softmax_cross_entropy: (_softmax_pass, _softmax_nll),
+}

@@ -86,6 +86,8 @@ def train(
     while True:
         if row_due and session.is_logged(step):
             row = session.row(step)
+            if config.save_weights:
+                folder.append_weights(session.flat_weights())
             folder.append(row)
             rows += 1
             report(row, session.total_steps)
@@ -142,10 +144,12 @@ def task_method(config: RunConfig) -> str:
     """<task>_<method>: the readable part of the folder name of an undeclared run."""
     task = config.binary_operation.removesuffix("_mod")
     if config.dataset != "add_mod":
-        task = {"sparse_parity": "parity", "binary_alg": f"binary_{task}"}[config.dataset]
-    method = (
-        "stablemax" if config.loss_function == "stablemax" else f"softmax{config.loss_precision}"
-    )
+        task = {"sparse_parity": "parity", "binary_alg": f"binary_{task}"}.get(
+            config.dataset, config.dataset
+        )
+    method = config.loss_function
+    if method == "cross_entropy":
+        method = f"softmax{config.loss_precision}"
     prefix = "ortho" if config.orthogonal_gradients else ""
     network = "_transformer" if config.use_transformer else ""
     return f"{task}{network}_{method}_{prefix}{config.optimizer.lower()}"

@@ -186,7 +186,8 @@ def test_the_pins_decide_whether_an_environment_is_complete(checkout):
 def test_bad_input_is_one_line_and_is_answered_before_anything_is_installed(checkout):
     answer = checkout.run("run_main_experiments.sh", "--figures", "99")
     assert answer.returncode == 2
-    assert answer.stderr == "unknown figure '99'; choose from 1, 2, 3, 4, 6\n"
+    choices = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, controls"
+    assert answer.stderr == f"unknown figure '99'; choose from {choices}\n"
     assert checkout.log() == []
 
 

@@ -137,6 +137,8 @@ def test_measuring_leaves_weights_gradients_and_random_numbers_alone():
 
 
 def test_every_column_is_described():
-    row = metrics.measure(Scale(2.0), hand_split(), softmax, torch.float32, nlm_cosine=True)
+    row = metrics.measure(
+        Scale(2.0), hand_split(), softmax, torch.float32, True, absorption_lr=lambda g: 0.1
+    )
     columns = {"step", "epoch"} | {name.split("/")[0] for name in row}
     assert columns == set(metrics.COLUMNS)

@@ -165,6 +165,9 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "orthogonal_gradients": True, "restore_gradient_norm": False, "use_lr_scheduler": True,
         "num_epochs": 3, "full_batch": False, "batch_size": 32, "train_precision": 64, "seed": 7,
         "log_frequency": 5, "log_steps": (1, 2), "log_nlm_cosine": True,
+        "train_samples": 200, "mnist_images": "full", "init_scale": 100.0, "ff_hidden_layers": 2,
+        "softmax_temperature": 1e5, "logit_norm_penalty": 1e-3, "induce_collapse_epoch": 6,
+        "log_absorption": True, "save_weights": True,
     }  # fmt: skip
     needed = {  # what has to be said for the field to be read at all
         "num_noise_features": "--dataset sparse_parity", "num_samples": "--dataset sparse_parity",
@@ -172,10 +175,11 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "random_codes": "--dataset binary_alg", "stablemax_precision": "--loss_function stablemax",
         "lambda_l1": "--regularization l1", "lambda_l2": "--regularization l2",
         "momentum": "--optimizer SGD", "restore_gradient_norm": "--orthogonal_gradients",
-        "batch_size": "--no-full_batch",
+        "batch_size": "--no-full_batch", "mnist_images": "--dataset mnist",
+        "log_absorption": "--optimizer SGD",
     } | dict.fromkeys(
-        ("num_layers", "model_dim", "num_heads", "ff_dim", "dropout", "norm", "final_norm",
-         "activation", "positions", "causal", "tied_head"), "--use_transformer"
+        ("num_layers", "model_dim", "num_heads", "ff_dim", "ff_hidden_layers", "dropout", "norm",
+         "final_norm", "activation", "positions", "causal", "tied_head"), "--use_transformer"
     )  # fmt: skip
     value = changed[name]
     assert value != RunConfig(lr=0.01).__getattribute__(name)
@@ -208,7 +212,7 @@ BAD = [
     ({"lr": "0.1"}, "finite number"),
     ({"num_epochs": 2.5}, "whole number"),
     ({"softmax_precision": 8}, "16, 32, 64"),
-    ({"dataset": "mnist"}, "sparse_parity"),
+    ({"dataset": "cifar"}, "sparse_parity"),
     ({"beta2": 1.0}, "below 1"),
     ({"hidden_sizes": (200, 0)}, "at least 1"),
     ({"hidden_sizes": [200, 200]}, "whole numbers"),
@@ -222,6 +226,24 @@ BAD = [
     ({"dataset": "binary_alg", "code_bits": 6}, "at least 7 bits"),
     ({"seed": -1}, "seed -1"),
     ({"log_steps": (-1,)}, "start at 0"),
+    ({"train_samples": 12_769}, "from 1 to 12768"),
+    ({"train_samples": 0}, "train_samples 0"),
+    ({"train_samples": 200, "train_fraction": 0.5}, "no --train_samples"),
+    ({"dataset": "mnist", "train_samples": 5_000}, "has 5000 examples"),
+    ({"dataset": "mnist", "modulo": 97}, "binary_alg"),
+    ({"mnist_images": "full"}, "--dataset mnist"),
+    ({"init_scale": 0.0}, "above 0"),
+    ({"ff_hidden_layers": 2}, "--use_transformer"),
+    ({"use_transformer": True, "ff_hidden_layers": 0}, "at least 1"),
+    ({"softmax_temperature": 0.0}, "above 0"),
+    ({"loss_function": "stablemax", "softmax_temperature": 2.0}, "--loss_function cross_entropy"),
+    ({"loss_function": "mse", "label_smoothing": 0.1}, "cross_entropy or stablemax"),
+    ({"loss_function": "taylor", "label_smoothing": 0.1}, "cross_entropy or stablemax"),
+    ({"loss_function": "mse", "stablemax_precision": 32}, "--loss_function stablemax"),
+    ({"logit_norm_penalty": -1.0}, "must not be negative"),
+    ({"induce_collapse_epoch": 1_500}, "from 0 to 1499"),
+    ({"induce_collapse_epoch": 5, "loss_function": "mse"}, "--loss_function cross_entropy"),
+    ({"log_absorption": True}, "--optimizer SGD"),
 ]  # fmt: skip
 
 

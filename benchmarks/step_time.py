@@ -1,0 +1,202 @@
+"""Milliseconds of a training step: a plain implementation, ours, and ours' matrix products alone.
+
+    python benchmarks/step_time.py                      # every kind of run, one thread
+    python benchmarks/step_time.py --kinds mlp --csv step_time.csv
+    python benchmarks/step_time.py --markdown           # the table of README.md
+
+Runs of the manifest whose step is the same computation are one kind. `plain` is
+benchmarks/plain.py, `ours` is Session.update, `floor` repeats the matrix products that one of our
+updates was seen to make, with operands of the same shapes, layouts and dtypes. They take turns,
+so that a change of the machine's speed meets all of them; the medians over the turns and their
+quotients are shown. All kinds take some minutes on one core.
+"""
+
+import argparse
+import csv
+import os
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import experiments
+from benchmarks.plain import PlainRun
+from session import Session
+from train import processor
+
+# The fields that decide what a step computes; runs that agree in them are one kind.
+COSTLY = (
+    "dataset", "modulo", "input_size", "exclude_zero", "train_fraction", "num_samples",
+    "num_parity_features", "num_noise_features", "code_bits", "hidden_sizes", "has_bias",
+    "use_transformer", "num_layers", "model_dim", "num_heads", "ff_dim", "dropout",
+    "loss_function", "loss_precision", "train_precision", "optimizer", "orthogonal_gradients",
+    "full_batch", "batch_size",
+)  # fmt: skip
+# What plain.py does not know: runs that differ from these values are left out, and said so.
+PLAIN = {
+    "norm": "post", "activation": "relu", "positions": "none", "causal": False, "tied_head": False,
+    "label_smoothing": 0.0, "alpha": 1.0, "regularization": "None", "use_lr_scheduler": False,
+    "restore_gradient_norm": True, "final_norm": False, "ff_hidden_layers": 1, "init_scale": 1.0,
+    "train_samples": None, "softmax_temperature": 1.0, "logit_norm_penalty": 0.0,
+    "induce_collapse_epoch": None,
+}  # fmt: skip
+COLUMNS = ("kind", "runs", "plain_ms", "ours_ms", "floor_ms", "plain_over_ours", "ours_over_floor")
+BUSY = 0.5  # load average above which a machine is not idle
+
+
+def kind_name(config):
+    """Readable name of a kind, such as `mlp 113 40 % stablemax64 adamw`."""
+    network = "transformer" if config.use_transformer else "mlp"
+    size = config.modulo
+    if config.dataset != "add_mod":
+        network += " " + config.dataset.removesuffix("_alg")
+    if config.dataset == "sparse_parity":
+        size = config.num_samples
+    widths = "-".join(map(str, config.hidden_sizes))
+    if config.dataset == "binary_alg" and config.code_bits:
+        network += f" {config.code_bits} bits"
+    if config.dataset == "add_mod" and config.has_bias and not config.use_transformer:
+        network += " bias"
+    width = {True: config.model_dim, False: widths}[config.use_transformer]
+    if width not in ("200-200", 128):
+        network += f" {width}"
+    method = ("ortho" if config.orthogonal_gradients else "") + config.optimizer.lower()
+    loss = config.loss_function.replace("cross_entropy", "softmax") + str(config.loss_precision)
+    name = f"{network} {size} {100 * config.train_fraction:g} % {loss} {method}"
+    name += "" if config.full_batch else f" batch {config.batch_size}"
+    return name + (f" float{config.train_precision}" if config.train_precision != 32 else "")
+
+
+def kinds():
+    """[(configuration, names of its runs)] of the manifest, and the names that plain.py lacks."""
+    found, left_out = {}, []
+    for run in experiments.RUNS.values():
+        config = run.config
+        encoder_without_bias = config.use_transformer and not config.has_bias
+        different = any(getattr(config, name) != value for name, value in PLAIN.items())
+        if different or encoder_without_bias:
+            left_out.append(run.name)
+            continue
+        key = tuple(getattr(config, name) for name in COSTLY)
+        found.setdefault(key, (config, []))[1].append(run.name)
+    return list(found.values()), left_out
+
+
+class Products(TorchDispatchMode):
+    """Notes the matrix products that are made inside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.buffers = [], {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        name = function.overloadpacket.__name__
+        if name in ("mm", "addmm", "addmm_", "bmm", "baddbmm"):
+            left, right = args[1:3] if "add" in name else args[:2]
+            self.calls.append([self.like(t) for t in (left, right, out)])
+        return out
+
+    def like(self, tensor):
+        """A tensor of the same shape, layout and dtype; the same one for the same memory."""
+        key = tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+        if key not in self.buffers:
+            self.buffers[key] = torch.randn_like(tensor)
+        return self.buffers[key]
+
+    def repeat(self):
+        for left, right, out in self.calls:
+            (torch.mm if left.dim() == 2 else torch.bmm)(left, right, out=out)
+
+
+def measure(config, repetitions, steps):
+    """Median milliseconds a step: [plain, ours, floor]."""
+    plain, ours, products = PlainRun(config), Session(config), Products()
+    with products:
+        ours.update()
+    forms = (plain.update, ours.update, products.repeat)
+    times = [[] for _ in forms]
+    for turn in range(repetitions + 1):  # the first turn warms up
+        for form, taken in zip(forms, times, strict=True):
+            started = time.perf_counter()
+            for _ in range(steps):
+                form()
+            if turn:
+                taken.append((time.perf_counter() - started) / steps * 1e3)
+    return [median(taken) for taken in times]
+
+
+def show(row, markdown):
+    cells = [row["kind"], str(len(row["runs"].split()))]
+    cells += [f"{row[c]:.1f}" for c in COLUMNS[2:5]] + [f"{row[c]:.2f}" for c in COLUMNS[5:]]
+    return line(cells, markdown)
+
+
+def line(cells, markdown):
+    if markdown:
+        return "| " + " | ".join(cells) + " |"
+    return f"{cells[0]:44s}" + "".join(f"{cell:>12s}" for cell in cells[1:])
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="step_time.py", description=__doc__.split("\n")[0])
+    parser.add_argument("--kinds", nargs="*", default=[""], help="parts of their names")
+    parser.add_argument("--repetitions", type=int, default=15, help="turns of each form [15]")
+    parser.add_argument("--steps", type=int, default=5, help="steps in a turn [5]")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--markdown", action="store_true", help="the table as README.md has it")
+    parser.add_argument("--csv", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    load = os.getloadavg()[0]
+    machine = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": arguments.threads,
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+        "load": round(load, 1),
+    }
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    if load > BUSY:
+        print(f"load average {load:.1f}: this machine is not idle", file=sys.stderr)
+    found, left_out = kinds()
+    if left_out:
+        print(f"not here, as plain.py lacks their options: {', '.join(left_out)}\n")
+    heads = ["kind of run", "runs", "plain ms", "ours ms", "floor ms", "plain/ours", "ours/floor"]
+    print(line(heads, arguments.markdown))
+    if arguments.markdown:
+        print(line(["---", *["---:"] * (len(heads) - 1)], True))
+    rows = []
+    for config, names in found:
+        if not any(part in kind_name(config) for part in arguments.kinds):
+            continue
+        plain, ours, floor = measure(config, arguments.repetitions, arguments.steps)
+        values = (
+            kind_name(config),
+            " ".join(names),
+            plain,
+            ours,
+            floor,
+            plain / ours,
+            ours / floor,
+        )
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        print(show(rows[-1], arguments.markdown), flush=True)
+    if not rows:
+        names = ", ".join(kind_name(config) for config, _ in found)
+        parser.exit(2, f"step_time.py: no kind is named {arguments.kinds}; choose from {names}\n")
+    if arguments.csv:
+        with open(arguments.csv, "w", newline="") as file:
+            writer = csv.DictWriter(file, [*COLUMNS, *machine])
+            writer.writeheader()
+            writer.writerows(row | machine for row in rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""The table of claims: on the screen, and in README.md between two marks. Imports no torch."""
+
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import curves
+from flags import Parser
+from verdicts import NOT_RUN, VERDICTS, Claim, Evidence, Judgement, judge
+
+README = curves.HERE / "README.md"
+BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
+HEADINGS = ("Figure", "Claim", "Paper", "Held to", "Measured", "Runs", "Verdict")
+# Widths on the screen: fixed for the short columns, shares of the rest for the others.
+FIXED = {"Figure": 11, "Runs": 14, "Verdict": 14}
+SHARES = {"Claim": 0.27, "Paper": 0.2, "Held to": 0.28, "Measured": 0.25}
+NARROWEST = 120  # characters; below it the table is as wide as this
+MISMATCH = 1
+BAD_INPUT = 2
+
+
+def cells(judgement: Judgement) -> tuple[str, ...]:
+    """One row, in the order of HEADINGS."""
+    claim = judgement.claim
+    return (
+        claim.panel,
+        claim.words,
+        f"{claim.paper} [{claim.source}]",
+        claim.held_to,
+        judgement.measured,
+        judgement.provenance,
+        judgement.verdict,
+    )
+
+
+def summary(judgements: Sequence[Judgement]) -> str:
+    """How many of each verdict, such as "30 claims: 24 reproduced, 4 partly, 2 not run"."""
+    count = Counter(j.verdict for j in judgements)
+    parts = [f"{count[v]} {v}" for v in VERDICTS if count[v]]
+    return f"{len(judgements)} claim{'s' * (len(judgements) != 1)}: {', '.join(parts)}"
+
+
+def screen_table(judgements: Sequence[Judgement], width: int) -> str:
+    """The table as text, its cells wrapped into columns."""
+    rest = max(width, NARROWEST) - sum(FIXED.values()) - 3 * (len(HEADINGS) - 1)
+    widths = [FIXED.get(h) or int(SHARES[h] * rest) for h in HEADINGS]
+    rule = "-+-".join("-" * w for w in widths)
+    lines = []
+    for row in [HEADINGS, *map(cells, judgements)]:
+        wrapped = [textwrap.wrap(c, w) for c, w in zip(row, widths, strict=True)]
+        for i in range(max(map(len, wrapped))):
+            pieces = [c[i] if i < len(c) else "" for c in wrapped]
+            line = " | ".join(p.ljust(w) for p, w in zip(pieces, widths, strict=True))
+            lines.append(line.rstrip())
+        lines.append(rule)
+    return "\n".join(lines)
+
+
+def markdown(judgements: Sequence[Judgement]) -> str:
+    """What stands between the marks of the README: count, table, legend, what is not run."""
+    judged = [j for j in judgements if j.verdict != NOT_RUN]
+    missing = [j for j in judgements if j.verdict == NOT_RUN]
+    legend = [f"- **{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items()]
+    lines = [
+        f"{summary(judgements)}. Written by `python claims.py --write-readme`.",
+        "",
+        *markdown_table(HEADINGS, map(cells, judged)),
+        "",
+        "The bounds were set from the paper's words and numbers. What was never reached fails its"
+        " bound. Several seeds are shown as range and median.",
+        "",
+        *legend,
+    ]
+    if missing:
+        rows = [(j.claim.panel, j.claim.words, j.provenance) for j in missing]
+        lines += ["", f"<details><summary>Not run: {len(missing)}</summary>", ""]
+        lines += markdown_table(("Figure", "Claim", "Missing"), rows)
+        lines += ["", "</details>"]
+    return "\n".join(lines)
+
+
+def markdown_table(headings, rows) -> list[str]:
+    """The lines of a table; a | in a cell is escaped."""
+    rows = [headings, ["---"] * len(headings), *rows]
+    return ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows]
+
+
+def split_readme(path: Path) -> tuple[str, str, str]:
+    """(text up to and with the first mark, between the marks, second mark and the rest).
+
+    Raises:
+        ValueError: the file or one of the marks is missing, or a mark stands there twice.
+    """
+    remedy = f"it needs the lines {BEGIN} and {END}, once each, where the table goes"
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; {remedy}")
+    text = path.read_text(encoding="utf-8")
+    places = [[m.start() for m in re.finditer(f"(?m)^{re.escape(m)}$", text)] for m in (BEGIN, END)]
+    for mark, found in zip((BEGIN, END), places, strict=True):
+        if len(found) != 1:
+            raise ValueError(f"{path} has {len(found) or 'no'} {mark} line; {remedy}")
+    begin, end = places[0][0] + len(BEGIN), places[1][0]
+    if end < begin:
+        raise ValueError(f"{path} has {END} before {BEGIN}; {remedy}")
+    return text[:begin], text[begin:end], text[end:]
+
+
+def write_readme(path: Path, block: str) -> bool:
+    """Puts the block between the marks, all else untouched; whether anything changed."""
+    before, old, after = split_readme(path)
+    new = f"\n{block}\n"
+    if old != new:
+        path.write_text(before + new + after, encoding="utf-8")
+    return old != new
+
+
+def disagreements(path: Path, block: str) -> list[str]:
+    """The lines in which README and runs differ: "README: ..." and "runs: ..."."""
+    old, new = split_readme(path)[1].strip("\n").split("\n"), block.split("\n")
+    gone = [f"README: {line}" for line in old if line not in new]
+    come = [f"runs:   {line}" for line in new if line not in old]
+    return gone + come or ([] if old == new else ["the lines stand in another order"])
+
+
+# ---------------------------------------------------------------------------------- command line
+
+
+def make_parser() -> Parser:
+    parser = Parser(
+        prog="claims.py",
+        description="What each figure claims, held against the complete runs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--figures", nargs="*", action="extend", metavar="LIST", help="such as 1,2; all by default"
+    )
+    parser.add_argument("--runs", metavar="DIR", help="where your own runs are [runs]")
+    parser.add_argument(
+        "--published", action="store_true", help="leave your own runs out: results/ only"
+    )
+    parser.add_argument(
+        "--write-readme", action="store_true", help="put the table between the marks of README.md"
+    )
+    parser.add_argument(
+        "--check-readme", action="store_true", help="exit 1 where README.md and the runs disagree"
+    )
+    return parser
+
+
+def select(claims: Sequence[Claim], words) -> list[Claim]:
+    """The claims of the asked figures; all of them for None.
+
+    Raises:
+        ValueError: an empty list or a figure without claims; lists the choices.
+    """
+    choices = list(dict.fromkeys(c.figure for c in claims))
+    if words is None:
+        return list(claims)
+    wanted = [w for w in re.split(r"[,\s]+", " ".join(words)) if w]
+    if not wanted:
+        raise ValueError(f"--figures '' is empty; choose from {', '.join(choices)}, or drop it")
+    for word in wanted:
+        if word not in choices:
+            raise ValueError(f"unknown figure '{word}'; choose from {', '.join(choices)}")
+    return [c for c in claims if c.figure in wanted]
+
+
+def evidence_of(options, results_root) -> Evidence:
+    if options.runs and options.published:
+        raise ValueError("--published leaves your own runs out; drop it or --runs")
+    if options.runs and not Path(options.runs).is_dir():
+        raise ValueError(f"--runs '{options.runs}' is no folder; choose one that holds run folders")
+    # Nothing is ever found below the null device.
+    return Evidence(os.devnull if options.published else options.runs, results_root)
+
+
+def main(claims: Sequence[Claim], argv=None, *, readme=README, results_root=None) -> int:
+    """`python claims.py`: prints the table; returns the exit code."""
+    sys.stdout.reconfigure(errors="replace")  # ⊥ on a terminal that has none
+    options = make_parser().parse_args(argv)
+    try:
+        chosen = select(claims, options.figures)
+        if options.figures is not None and (options.write_readme or options.check_readme):
+            raise ValueError("README.md holds the claims of all figures; drop --figures")
+        evidence = evidence_of(options, results_root)
+        if options.write_readme or options.check_readme:
+            split_readme(readme)
+    except ValueError as error:
+        print(f"claims.py: {error}", file=sys.stderr)
+        return BAD_INPUT
+    judgements = [judge(claim, evidence) for claim in chosen]
+    for text in evidence.notes:
+        print(f"claims.py: {text}", file=sys.stderr)
+    print(screen_table(judgements, shutil.get_terminal_size((160, 24)).columns))
+    print(summary(judgements))
+    missing = dict.fromkeys(j.claim.figure for j in judgements if j.verdict == NOT_RUN)
+    if missing:
+        print(f"./run_main_experiments.sh --figures {','.join(missing)} makes the missing runs")
+    block = markdown(judgements)
+    if options.write_readme:
+        changed = write_readme(readme, block)
+        print(f"{readme.name} {'written' if changed else 'is up to date'}")
+    if options.check_readme and (found := disagreements(readme, block)):
+        print("\n".join(found))
+        print(
+            f"{readme.name} and the runs disagree; python claims.py --write-readme writes it anew"
+        )
+        return MISMATCH
+    return 0

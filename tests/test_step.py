@@ -1,0 +1,333 @@
+"""One update is the plain one, and nothing in it waits for the device.
+
+The oracle is benchmarks/plain.py: dense one-hot rows, torch's own layers, losses by their formula,
+autograd and torch's optimizers. So these tests also say that the benchmark compares like with like.
+"""
+
+import builtins
+import shutil
+from functools import partial
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import encoder
+import experiments
+import layers
+import models
+import session
+import stablemax
+from benchmarks import step_time
+from benchmarks.plain import PlainRun
+from config import RunConfig
+from session import Session
+
+BASE = dict(lr=0.01, train_fraction=0.5, num_epochs=1000)
+MLP = dict(modulo=13, hidden_sizes=(24, 17))
+TRANSFORMER = dict(modulo=13, use_transformer=True, model_dim=16, num_heads=2, ff_dim=24)
+TRANSFORMER |= dict(dropout=0.0, lr=0.003)
+PARITY = dict(hidden_sizes=(24, 17), dataset="sparse_parity", num_samples=150, num_noise_features=9)
+BATCHES = dict(full_batch=False, batch_size=25)  # 84 examples: three batches and a short one
+ADAM = dict(adam_epsilon=1e-8)
+KINDS = {
+    "mlp": MLP | ADAM,
+    "mlp with bias": MLP | ADAM | dict(bias=True),
+    "mlp on dense rows": PARITY | ADAM,
+    "mlp, mini-batches": MLP | ADAM | BATCHES,
+    "mlp, orthogonal SGD": MLP | dict(optimizer="SGD", orthogonal_gradients=True, lr=0.1),
+    "mlp, weight decay": MLP | ADAM | dict(weight_decay=0.1, optimizer="Adam"),
+    "transformer": TRANSFORMER | ADAM,
+    "transformer, mini-batches": TRANSFORMER | ADAM | BATCHES,
+}
+LOSSES = {
+    "softmax": dict(loss_function="cross_entropy", softmax_precision=64),
+    "stablemax": dict(loss_function="stablemax"),
+}
+OTHER_LOSSES = {
+    "taylor": dict(loss_function="taylor", softmax_precision=64),
+    "mse": dict(loss_function="mse", softmax_precision=64),
+}
+ALL_LOSSES = LOSSES | OTHER_LOSSES
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def settings(kind, loss, **change):
+    return RunConfig(**BASE | KINDS[kind] | ALL_LOSSES[loss] | change)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Chunks so small that every batch here is cut into several, the last one short."""
+    monkeypatch.setattr(layers, "NETWORK_CHUNK", 24 * 8 * 19)
+    monkeypatch.setattr(stablemax, "CHUNK_ELEMENTS", 1)  # 16 rows at least
+
+
+def after(make, config, steps):
+    """(weights, gradients of the last update) after this many updates."""
+    run = make(config)
+    for _ in range(steps):
+        run.update()
+    weights = list(run.model.parameters())
+    return [w.detach() for w in weights], [w.grad for w in weights]
+
+
+def assert_near(ours, plain, limit):
+    """Each tensor within `limit` of the plain one, relative to its norm."""
+    for mine, theirs in zip(ours, plain, strict=True):
+        assert mine.shape == theirs.shape and mine.dtype == theirs.dtype
+        assert (mine - theirs).norm() <= limit * theirs.norm()
+
+
+# ----------------------------------------------------------------- equal to the plain form
+
+
+@kinds
+@pytest.mark.parametrize("bits", [32, 64])
+def test_logits_and_initial_weights_are_the_plain_ones(kind, bits):
+    config = settings(kind, "softmax", train_precision=bits)
+    ours, plain = Session(config), PlainRun(config)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(ours.model.parameters(), plain.model.parameters(), strict=True)
+    )
+    logits = [ours.model(ours.data.test_inputs), plain.model(plain.sets[1][0])]
+    torch.testing.assert_close(*logits, rtol=1e-12 if bits == 64 else 1e-5, atol=1e-14 * 2**29)
+    torch.testing.assert_close(ours.data.test_targets, plain.sets[1][1])
+
+
+@kinds
+@pytest.mark.parametrize("loss", ALL_LOSSES)
+def test_gradients_and_100_updates_in_float64_are_the_plain_ones(kind, loss):
+    config = settings(kind, loss, train_precision=64)
+    assert_near(after(Session, config, 1)[1], after(PlainRun, config, 1)[1], 1e-11)
+    ours, plain = after(Session, config, 100)[0], after(PlainRun, config, 100)[0]
+    assert_near(ours, plain, 1e-9)
+    start = after(Session, config, 0)[0]
+    assert any((a - b).norm() > 0.1 * b.norm() for a, b in zip(ours, start, strict=True))
+
+
+def narrow(kind, loss, **change):
+    """A kind for lower precisions: the encoder under SGD.
+
+    Its key biases have no gradient but rounding (a softmax over keys does not see them), which Adam
+    would divide by its own size.
+    """
+    if kind.startswith("transformer"):
+        change |= dict(optimizer="SGD", lr=0.1, adam_epsilon=RunConfig(lr=1).adam_epsilon)
+    return settings(kind, loss, **change)
+
+
+@kinds
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradients_and_100_updates_in_float32_are_the_plain_ones_to_rounding(kind, loss):
+    config = narrow(kind, loss)
+    assert_near(after(Session, config, 1)[1], after(PlainRun, config, 1)[1], 1e-5)
+    assert_near(after(Session, config, 100)[0], after(PlainRun, config, 100)[0], 1e-3)
+
+
+@pytest.mark.parametrize(("bits", "gradient", "weights"), [(16, 2e-3, 5e-2), (32, 1e-5, 1e-3)])
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+def test_updates_with_a_narrow_softmax_are_the_plain_ones_to_its_rounding(
+    kind, bits, gradient, weights
+):
+    config = narrow(kind, "softmax", softmax_precision=bits)
+    assert_near(after(Session, config, 1)[1], after(PlainRun, config, 1)[1], gradient)
+    assert_near(after(Session, config, 100)[0], after(PlainRun, config, 100)[0], weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "added"),
+    [
+        (dict(alpha=3.0), lambda z, y, f: f(3 * z, y)),
+        (dict(logit_norm_penalty=0.3), lambda z, y, f: f(z, y) + 0.3 * z.square().sum(1).mean()),
+    ],
+    ids=["alpha", "logit_norm_penalty"],
+)
+def test_what_is_added_to_the_loss_reaches_the_gradient(change, added):
+    config = settings("mlp", "stablemax", train_precision=64, **change)
+    ours, plain = Session(config), PlainRun(config)
+    ours.update()
+    x, y = plain.sets[0]
+    expected = torch.autograd.grad(
+        added(plain.model(x), y, plain.loss), list(plain.model.parameters())
+    )
+    assert_near([w.grad for w in ours.weights], expected, 1e-11)
+
+
+def test_a_batch_in_one_piece_and_in_chunks_has_the_same_gradient(monkeypatch):
+    config = settings("mlp with bias", "stablemax", train_precision=64)
+    pieces = after(Session, config, 1)[1]
+    monkeypatch.setattr(layers, "NETWORK_CHUNK", 2**30)
+    assert_near(pieces, after(Session, config, 1)[1], 1e-12)
+
+
+def test_an_update_can_be_repeated_bit_for_bit():
+    for kind in KINDS:
+        config = settings(kind, "stablemax")
+        first, again = after(Session, config, 5)[0], after(Session, config, 5)[0]
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True)), kind
+
+
+# --------------------------------------------------------- nothing waits for the device
+
+WAITING_METHODS = (
+    "item", "tolist", "cpu", "numpy", "nonzero", "__bool__", "__int__", "__float__", "__index__",
+    "__repr__", "__format__", "__array__",
+)  # fmt: skip
+WAITING_OPERATIONS = (
+    "_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2",
+)  # fmt: skip
+
+
+class Waited(Exception):
+    """A call that would make the host wait for the device."""
+
+
+class NoWaitingMethods(TorchFunctionMode):
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if getattr(function, "__name__", "") in WAITING_METHODS:
+            raise Waited(function.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+class NoWaitingOperations(TorchDispatchMode):
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in WAITING_OPERATIONS:
+            raise Waited(name)
+        indices = args[1] if name in ("index", "index_put", "index_put_") else ()
+        if any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in indices):
+            raise Waited(f"{name} with a mask")
+        return function(*args, **(kwargs or {}))
+
+
+def refuse_to_print(*_, **__):
+    raise Waited("print")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x.tolist(),
+        lambda x: x.cpu(),
+        lambda x: x.numpy(),
+        lambda x: float(x[0]),
+        lambda x: int(x[0]),
+        lambda x: bool(x[0] > 0),
+        lambda x: [] if x[0] > 0 else [1],
+        lambda x: f"{x[0]}",
+        lambda x: x[x > 0],
+        lambda x: x.nonzero(),
+        lambda x: torch.where(x > 0),
+        lambda x: torch.equal(x, x),
+        lambda x: x.masked_select(x > 0),
+        lambda x: x.__setitem__(x > 0, torch.zeros(2)),
+    ],
+)
+def test_the_guard_sees_each_way_of_waiting(call):
+    x = torch.tensor([1.0, 2.0])
+    with pytest.raises(Waited), NoWaitingMethods(), NoWaitingOperations():
+        call(x)
+
+
+@pytest.mark.parametrize("device_form", ["as on the CPU", "as on a GPU"])
+@pytest.mark.parametrize("loss", ALL_LOSSES)
+@kinds
+def test_no_update_waits_for_the_device(kind, loss, device_form, monkeypatch):
+    if device_form == "as on a GPU":  # the plain expressions that run on another device
+        for module in (layers, encoder, models):
+            monkeypatch.setattr(module, "written_out", lambda x: False)
+    extra = dict(dropout=0.1) if kind.startswith("transformer") else {}
+    for change in (
+        extra,
+        dict(orthogonal_gradients=True, use_lr_scheduler=True),
+        dict(softmax_precision=16) if loss == "softmax" else dict(alpha=2.0),
+        dict(regularization="l1", logit_norm_penalty=0.1),
+    ):
+        ours = Session(settings(kind, loss, **change))
+        with monkeypatch.context() as patch:
+            patch.setattr(builtins, "print", refuse_to_print)
+            with NoWaitingMethods(), NoWaitingOperations():
+                for _ in range(6):  # a whole epoch of mini-batches and the draw of the next
+                    ours.update()
+
+
+@pytest.mark.parametrize("kind", ["mlp", "mlp with bias", "mlp on dense rows", "transformer"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_form_of_other_devices_gives_the_same_update(kind, loss, monkeypatch):
+    config = settings(kind, loss, train_precision=64)
+    written = after(Session, config, 20)
+    for module in (layers, encoder, models):
+        monkeypatch.setattr(module, "written_out", lambda x: False)
+    assert_near(after(Session, config, 20)[0], written[0], 1e-10)
+
+
+# ------------------------------------------------------------------------------- compiled
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("kind", ["mlp", "mlp, mini-batches", "transformer"])
+def test_compiled_updates_equal_eager_ones(kind, loss, monkeypatch):
+    torch._dynamo.reset()
+    plain_compile, traced = torch.compile, []
+
+    def tracing_compile(function, **options):
+        traced.append(options)
+        return plain_compile(function, backend="aot_eager", fullgraph=True, **options)
+
+    config = settings(kind, loss, train_precision=64, use_lr_scheduler=True)
+    eager = after(Session, config, 20)[0]
+    monkeypatch.setattr(torch, "compile", tracing_compile)
+    assert_near(after(partial(Session, compile=True), config, 20)[0], eager, 1e-10)
+    assert len(traced) == 1
+
+
+@pytest.mark.parametrize("change", [dict(softmax_precision=16), dict(alpha=2.0)], ids=str)
+def test_compiled_updates_round_where_eager_ones_do(change, monkeypatch):
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    config = settings("mlp", "softmax", **{"softmax_precision": 64} | change)
+    eager = after(Session, config, 20)[0]
+    assert_near(after(partial(Session, compile=True), config, 20)[0], eager, 1e-4)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_updates_compiled_to_machine_code_equal_eager_ones():
+    torch._dynamo.reset()
+    config = settings("mlp", "stablemax", train_precision=64)
+    eager = after(Session, config, 20)[0]
+    assert_near(after(partial(Session, compile=True), config, 20)[0], eager, 1e-10)
+
+
+def test_a_missing_compiler_is_named_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ValueError) as error:
+        Session(settings("mlp", "softmax"), compile=True)
+    message = str(error.value)
+    assert "g++" in message and "leave --compile out" in message and "\n" not in message
+    monkeypatch.setenv("CXX", shutil.which("true", path="/bin:/usr/bin"))
+    session.check_compiler()  # a compiler that CXX names is taken
+
+
+# ------------------------------------------------------------------------------ benchmark
+
+
+def test_every_run_of_the_manifest_is_of_one_kind_with_a_name_of_its_own():
+    found, left_out = step_time.kinds()
+    names = [name for _, runs in found for name in runs] + left_out
+    assert sorted(names) == sorted(experiments.RUNS)
+    assert len({step_time.kind_name(config) for config, _ in found}) == len(found)
+
+
+def test_the_floor_is_the_products_of_an_update():
+    ours, products = Session(settings("mlp", "stablemax")), step_time.Products()
+    with products:
+        ours.update()
+    flops = sum(2 * a.numel() * b.shape[1] for a, b, _ in products.calls)
+    n, (h1, h2), classes = 84, (24, 17), 13
+    assert flops == 3 * 2 * n * h2 * (h1 + classes)  # forward, both gradients; none in layer 0
+    products.repeat()

@@ -1,0 +1,235 @@
+"""The command line of one run: where it writes, what it refuses, what it leaves behind."""
+
+import json
+import math
+import os
+
+import pytest
+import torch
+
+import experiments
+import runs
+import train
+
+TINY = (
+    "--lr 0.01 --modulo 7 --hidden_sizes 8 --train_fraction 0.5 --num_epochs 20 --log_frequency 5"
+)
+
+
+@pytest.fixture
+def run(capsys, tmp_path):
+    """run(words) -> (exit code, stdout, stderr); run folders under tmp_path/runs."""
+
+    def call(words, *more):
+        try:
+            code = train.main([*words.split(), *more, "--runs", str(tmp_path / "runs")])
+        except SystemExit as error:
+            code = error.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def folders(tmp_path):
+    root = tmp_path / "runs"
+    return sorted(str(p.parent.relative_to(root)) for p in root.rglob(runs.CONFIG))
+
+
+def test_complete_folder_holds_all_its_files(run, tmp_path):
+    code, out, _ = run(TINY, "--run_dir", str(tmp_path / "here"))
+    assert code == 0 and "complete" in out
+    here = tmp_path / "here"
+    assert {p.name for p in here.iterdir()} == {
+        "config.json", "env.json", "metrics.csv", "checkpoint.pt", "summary.json", "lock"
+    }  # fmt: skip
+    table = runs.read_metrics(here)
+    assert table["step"].tolist() == table["epoch"].tolist() == [0, 5, 10, 15, 20]
+    env = json.loads((here / "env.json").read_text())
+    assert env["torch"] == torch.__version__ and env["threads"] == 1
+    assert env["command"].startswith("python ")
+    assert runs.read_config(here).hidden_sizes == (8,)
+
+
+def test_summary_states_first_steps_and_null_where_never_reached(run, tmp_path):
+    run(TINY.replace("--num_epochs 20", "--num_epochs 200"), "--run_dir", str(tmp_path / "here"))
+    table, summary = runs.read_metrics(tmp_path / "here"), runs.read_summary(tmp_path / "here")
+    reached = table["step"][table["train_accuracy"] >= 0.5].iloc[0]
+    assert summary["first_step"]["train_accuracy>=0.5"] == reached
+    assert table["softmax_collapse"].max() < 0.5
+    assert summary["first_step"]["softmax_collapse>=0.5"] is None
+    assert summary["final"]["test_accuracy"] == table["test_accuracy"].iloc[-1]
+    assert summary["steps"] == 200 and summary["diverged_at_step"] is None
+
+
+def test_declared_run_goes_into_its_own_folder(run, tmp_path, monkeypatch):
+    config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
+    tiny = experiments.Run(name="tiny", config=config, quick=config)
+    monkeypatch.setitem(experiments.RUNS, "tiny", tiny)
+    assert run("--run tiny")[0] == 0
+    assert run("--run tiny --seed 43")[0] == 0
+    assert run("--run tiny --quick")[0] == 0
+    assert folders(tmp_path) == ["quick/tiny/seed_42", "tiny/seed_42", "tiny/seed_43"]
+    assert runs.read_config(tmp_path / "runs/tiny/seed_43").seed == 43
+
+
+def test_override_never_writes_into_the_declared_folder(run, tmp_path, monkeypatch):
+    config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
+    monkeypatch.setitem(
+        experiments.RUNS, "tiny", experiments.Run(name="tiny", config=config, quick=config)
+    )
+    assert run("--run tiny --lr 0.02")[0] == 0
+    assert run("--run tiny --lr 0.03")[0] == 0
+    assert run("--run tiny --lr 0.03 --seed 1")[0] == 0
+    assert run("--run tiny --lr 0.01")[0] == 0  # the declared value: the declared run
+    found = folders(tmp_path)
+    assert "tiny/seed_42" in found and len(found) == 4
+    variants = [f for f in found if f.startswith("tiny-")]
+    assert len({f.split("/")[0] for f in variants}) == 2  # one folder per configuration
+    assert {runs.read_config(tmp_path / "runs" / f).lr for f in variants} == {0.02, 0.03}
+
+
+def test_undeclared_runs_are_kept_apart_by_configuration(run, tmp_path):
+    run(TINY)
+    run(TINY + " --weight_decay 0.5")
+    found = folders(tmp_path)
+    assert len(found) == 2 and all(f.startswith("add_softmax32_adamw-") for f in found)
+
+
+def test_finished_run_is_left_alone_and_force_repeats_it(run, tmp_path):
+    run(TINY, "--run_dir", str(tmp_path / "a"))
+    first = (tmp_path / "a/metrics.csv").read_bytes()
+    (tmp_path / "a/metrics.csv").write_text("mine")
+    code, out, _ = run(TINY, "--run_dir", str(tmp_path / "a"))
+    assert code == 0 and "complete" in out
+    assert (tmp_path / "a/metrics.csv").read_text() == "mine"
+    assert run(TINY + " --force", "--run_dir", str(tmp_path / "a"))[0] == 0
+    assert (tmp_path / "a/metrics.csv").read_bytes() == first
+
+
+def one_line(result, *words):
+    code, _, err = result
+    assert code == 2
+    assert err.count("\n") == 1 and "Traceback" not in err
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--run nonsense", ("unknown run 'nonsense'", "add_stablemax")),
+        ("--lr 0.01 --train_fracton 0.5", ("--train_fracton", "--train_fraction")),
+        ("--lr 0.01 --train_fraction 1.5", ("train_fraction 1.5", "between 0 and 1")),
+        ("--lr 0.01 --optimizer Lion", ("'Lion'", "AdamW, Adam, SGD")),
+        ("--lr small", ("--lr", "'small'")),
+        ("--train_fraction 0.5", ("--lr is missing", "--lr 0.01")),
+        ("--lr 0.01 --quick", ("--quick", "--run NAME")),
+        ("--lr 0.01 --temperature_schedule", ("--temperature_schedule", "drop it")),
+        ("--lr 0.01 --device cuda:7", ("cuda:7", "--device cpu")),
+        ("--lr 0.01 --device tpu", ("tpu", "cpu, cuda")),
+        ("--lr 0.01 --threads 0", ("threads 0", "at least 1")),
+        ("--lr 0.01 --train_precision 16", ("float16", "--train_precision 32")),
+        ("--lr 0.01 --binary_operation divide_mod --modulo 100", ("100", "prime")),
+        ("--lr 0.01 --dataset sparse_parity --num_parity_features 2 --num_noise_features 2"
+         " --num_samples 99", ("99", "2^4")),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_with_value_and_remedy(run, words, expected, tmp_path):
+    one_line(run(words), *expected)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_folder_of_another_configuration_is_refused(run, tmp_path):
+    run(TINY, "--run_dir", str(tmp_path / "a"))
+    before = (tmp_path / "a/metrics.csv").read_bytes()
+    one_line(
+        run(TINY + " --weight_decay 1", "--run_dir", str(tmp_path / "a")),
+        "weight_decay 0.0 -> 1.0",
+        "--run_dir",
+    )
+    assert (tmp_path / "a/metrics.csv").read_bytes() == before
+
+
+def test_corrupt_checkpoint_says_what_to_delete(run, tmp_path):
+    run(TINY, "--run_dir", str(tmp_path / "a"))
+    (tmp_path / "a/summary.json").unlink()
+    (tmp_path / "a/checkpoint.pt").write_bytes(b"junk")
+    one_line(run(TINY, "--run_dir", str(tmp_path / "a")), "checkpoint.pt is damaged", "delete it")
+    (tmp_path / "a/checkpoint.pt").unlink()
+    assert run(TINY, "--run_dir", str(tmp_path / "a"))[0] == 0
+
+
+def test_unwritable_place_is_one_line(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    one_line(run(TINY, "--run_dir", str(tmp_path / "file/a")), "cannot write to", "--run_dir")
+
+
+def test_busy_folder_is_refused_with_its_own_code(run, tmp_path):
+    config = runs.RunConfig(
+        lr=0.01, modulo=7, hidden_sizes=(8,), train_fraction=0.5, num_epochs=20, log_frequency=5
+    )
+    with runs.RunFolder(tmp_path / "a", config):
+        code, _, err = run(TINY, "--run_dir", str(tmp_path / "a"))
+    assert code == runs.EXIT_BUSY and str(os.getpid()) in err and err.count("\n") == 1
+
+
+def test_diverged_run_stops_at_once_and_keeps_its_rows(run, tmp_path):
+    words = TINY.replace("--lr 0.01", "--lr 1e30") + " --optimizer SGD"
+    code, out, _ = run(words, "--run_dir", str(tmp_path / "a"))
+    assert code == 0 and "diverged" in out
+    table, summary = runs.read_metrics(tmp_path / "a"), runs.read_summary(tmp_path / "a")
+    assert summary["diverged_at_step"] == table["step"].iloc[-1] < 20
+    assert math.isfinite(table["train_loss"].iloc[0])
+    assert summary["final"]["train_loss"] is None
+
+
+def test_loss_of_exactly_zero_is_a_result(run, tmp_path):
+    words = "--lr 0.05 --modulo 7 --hidden_sizes 64 --train_fraction 0.5 --softmax_precision 16"
+    words += " --num_epochs 300 --log_frequency 20"
+    assert run(words, "--run_dir", str(tmp_path / "a"))[0] == 0
+    table = runs.read_metrics(tmp_path / "a")
+    assert table["zero_terms"].max() == 1 and (table["train_loss"] == 0).any()
+    assert runs.read_summary(tmp_path / "a")["diverged_at_step"] is None
+
+
+def test_penalty_pulls_weights_by_its_gradient():
+    from session import Session
+
+    config = runs.RunConfig(lr=0.5, optimizer="SGD", momentum=0.0, modulo=7, seed=3)
+    plain = Session(config)
+    for kind, gradient in (("l1", torch.sign), ("l2", lambda w: 2 * w)):
+        other = Session(
+            train.dataclasses.replace(config, regularization=kind, **{f"lambda_{kind}": 0.125})
+        )
+        torch.manual_seed(0)
+        plain = Session(config)
+        torch.manual_seed(0)
+        before = [w.detach().clone() for w in plain.weights]
+        plain.update()
+        torch.manual_seed(0)
+        other.batches.load_state_dict(
+            {"orders": plain.batches.orders, "taken": 0}
+        )  # the same batch
+        other.update()
+        for a, b, w in zip(plain.weights, other.weights, before, strict=True):
+            expected = a.detach() - 0.5 * 0.125 * gradient(w)
+            torch.testing.assert_close(b.detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_alpha_scales_the_logits_and_divides_the_rate_by_its_square():
+    from session import Session
+
+    config = runs.RunConfig(lr=0.5, optimizer="SGD", momentum=0.0, modulo=7, alpha=4.0)
+    session = Session(config)
+    before = [w.detach().clone().requires_grad_() for w in session.weights]
+    session.update()
+    rows = session.data.train_inputs  # a full batch: the order does not matter but for rounding
+    hot = torch.zeros(len(rows), 14).scatter_(1, rows, 1.0)
+    hidden = hot
+    for k, w in enumerate(before):
+        hidden = hidden @ w.T
+        hidden = hidden.relu() if k < 2 else hidden
+    torch.nn.functional.cross_entropy(4.0 * hidden, session.data.train_targets).backward()
+    for w, after in zip(before, session.weights, strict=True):
+        torch.testing.assert_close(after.detach(), w.detach() - 0.5 / 16 * w.grad)
