@@ -471,7 +471,7 @@ def test_on_a_terminal_there_is_a_bar_and_a_line_for_each_running_run(launcher):
 
 def test_the_runs_go_on_when_nobody_reads_the_output(launcher):
     slow = dict.fromkeys(FIGURE_1, "slow")
-    process = launcher.start(*quick_1("--interval", "0.1"), fake=slow)
+    process = launcher.start(*quick_1("--jobs", "2", "--interval", "0.1"), fake=slow)
     launcher.wait_for("row", 2)
     process.stdout.close()
     launcher.release()
