@@ -198,6 +198,8 @@ class Batches:
         epoch, batch = divmod(self.taken, self.steps_per_epoch)
         if epoch == len(self.orders):
             drawn = torch.stack([torch.randperm(self.n) for _ in range(self.ahead)])
+            if self.device != "cpu":
+                drawn = drawn.pin_memory()  # only then does the copy not wait for the device
             self.orders = drawn.to(self.device, non_blocking=True)
             self.taken, epoch = 0, 0
         self.taken += 1

@@ -245,7 +245,7 @@ def find_figures(ids) -> list[Figure]:
     return [f for f in FIGURES.values() if not ids or f.id in ids]
 
 
-def find_run(name: str, quick: bool = False) -> Run:
+def find_run(name: str) -> Run:
     """The declared run of this name.
 
     Raises:

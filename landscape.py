@@ -143,7 +143,7 @@ def loss_on_plane(session: Session, centre: list[Tensor], d1, d2, a, b) -> panda
 
     Returns:
         A row for each pair: a, b, train_loss, test_loss (nats), train_accuracy, test_accuracy (0 to
-        1); at a = b = 0 exactly what the run records of that network.
+        1); at a = b = 0 exactly what the run records of that network (on the CPU, at one thread).
     """
     model, data = session.model, session.data
     parameters = list(model.parameters())

@@ -5,7 +5,7 @@
     ./run_main_experiments.sh --list
 
 `plan` says which runs, from the manifest alone; local.py runs a plan on this machine.
-Exit codes: 0 complete, 1 a run or a picture failed, 2 bad input, 130 or 143 stopped on request.
+Exit codes: 0 complete, 1 a run or a picture failed, 2 bad input; 129, 130, 143 stopped by a signal.
 Imports no torch, pandas or matplotlib: it starts in a fraction of a second.
 """
 
@@ -178,15 +178,15 @@ def dry_run(jobs, slots: dict[str, int], force: bool, train):
         say(shlex.join(train_command(job, device, force, train)))
 
 
-def check_writable(root: Path):
-    """Raises ValueError where no run folder can be made."""
+def check_writable(root: Path, flag: str):
+    """Raises ValueError where nothing can be made; `flag` names another place."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         reason = None if os.access(root, os.W_OK | os.X_OK) else "no permission"
     except OSError as error:
         reason = error.strerror
     if reason:
-        raise ValueError(f"cannot write to {root} ({reason}); choose another --runs")
+        raise ValueError(f"cannot write to {root} ({reason}); choose another {flag}")
 
 
 def announce(local: Local, skipped: int):
@@ -267,10 +267,11 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             return 0
         jobs = plan(figures, quick=options.quick, seeds=seeds, root=options.root)
         slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
-        finished = [job for job in jobs if is_finished(job)]
         if not options.dry_run:
-            check_writable(options.root)
-    except (ValueError, runs.RunError) as error:
+            check_writable(options.root, "--runs")
+            check_writable(Path(options.out) if options.out else HERE / "figures", "--out")
+        finished = [job for job in jobs if is_finished(job)]
+    except (ValueError, OSError, runs.RunError) as error:
         note(str(error))
         return 2
     wanted = jobs if options.force else [job for job in jobs if job not in finished]

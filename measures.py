@@ -248,18 +248,27 @@ def over(a: Quantity, b: Quantity, words: str = "") -> Quantity:
 def delay(run: str, level: float) -> Quantity:
     """Epochs between training and test accuracy reaching a level: the length of the grokking."""
     words = f"epochs from {show(level, 'percent')} train accuracy to {show(level, 'percent')} test"
-    return minus(first(run, "test_accuracy", level), first(run, "train_accuracy", level), words)
+    fitted, grokked = first(run, "train_accuracy", level), first(run, "test_accuracy", level)
+
+    def of(tables):
+        start, end = fitted.of(tables), grokked.of(tables)
+        if isinstance(start, Never):
+            return Never(by=0.0)  # no delay has begun: nothing is known of its length
+        return Never(by=end.by - start) if isinstance(end, Never) else end - start
+
+    return Quantity(words, "epoch", (run,), of)
 
 
 def rate_after(run: str, column: str, event: Quantity) -> Quantity:
     """Mean change of a column per epoch after an event, over that before it.
 
-    1 where learning goes on as before, 0 where it stops, negative where the column falls.
+    1 where learning goes on as before, 0 where it stops, negative where the column falls. Undefined
+    where it had not risen before the event: then there was nothing to stop.
     """
 
     def slowed(when, start, then, end, last):
         before, after = (then - start) / when, (end - then) / (last - when)
-        return after / before if before else math.nan
+        return after / before if before > 0 else math.nan
 
     words = f"gain of {name(column)} per epoch after the {event.words}, over that before it"
     last = Quantity("last epoch", "epoch", (run,), lambda t: float(t[run]["epoch"].iloc[-1]))

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 COLUMNS = {
     "step": ("updates", "optimizer updates applied; row 0 is the initial network", "ours"),
     "epoch": ("epochs", "passes over the training set, step / steps per epoch", "ours"),
-    "train_loss": ("nats", "mean of the run's own loss over the training set", "paper, Def. 2, 4"),
+    "train_loss": (
+        "nats",
+        "mean of the run's own loss over the training set; --alpha, penalties and induced collapse"
+        " aside",
+        "paper, Def. 2, 4",
+    ),
     "test_loss": ("nats", "the same over the test set", "paper, Def. 2, 4"),
     "train_accuracy": ("0 to 1", "count(argmax = target) / N, training set", "paper, Fig. 1"),
     "test_accuracy": ("0 to 1", "the same over the test set", "paper, Fig. 1"),
@@ -29,11 +34,15 @@ COLUMNS = {
         "training samples with sum exp(z - max z) exactly exp(z_target - max z)",
         "paper, Def. 3",
     ),
-    "zero_terms": ("0 to 1", "training samples whose own loss is exactly 0", "authors' metric"),
+    "zero_terms": (
+        "0 to 1",
+        "training samples whose train_loss term is exactly 0",
+        "authors' metric",
+    ),
     "weight_norm": ("1", "L2 norm over all parameters; weight_norm/NAME of one tensor", "Fig. 4"),
     "nlm_cosine": (
         "-1 to 1",
-        "cos(-gradient of the training loss, weights); nlm_cosine/NAME of one tensor",
+        "cos(-gradient of train_loss, weights); nlm_cosine/NAME of one tensor",
         "paper, Def. 5, Fig. 5",
     ),
     "update_absorbed": (

@@ -34,6 +34,7 @@ CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
     "lock",
     "log.txt",
 )
+OWN = (CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY)
 # Computed afterwards from a finished run's weights, by landscape.py and spectrum.py.
 LANDSCAPE, PATHS, SPECTRUM = "landscape.csv", "landscape_paths.csv", "spectrum.csv"
 WEIGHTS_HEADER = struct.Struct("<8sq")  # b"weights1", number of weights in a row
@@ -60,8 +61,11 @@ def is_complete(folder) -> bool:
 
 def read_json(path) -> dict:
     try:
-        return json.loads(Path(path).read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        value = json.loads(Path(path).read_text())
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+        return value
+    except ValueError as error:  # of JSON and of its encoding, too
         raise RunError(f"{path} is damaged ({error}); delete its folder to run it again") from None
 
 
@@ -73,12 +77,15 @@ def read_config(folder) -> RunConfig:
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
-        raise RunError(f"{folder} has no {CONFIG}; it is not a run folder")
+        raise RunError(f"{folder} has no {CONFIG}; it is not a run folder; name another one")
     raw = read_json(path)
     try:
         return RunConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
     except (TypeError, ValueError) as error:
-        raise RunError(f"{path} is not a configuration of this version ({error})") from None
+        raise RunError(
+            f"{path} is not a configuration of this version ({error}); delete it or choose"
+            " another folder"
+        ) from None
 
 
 def read_summary(folder) -> dict:
@@ -163,14 +170,14 @@ def last_row(folder) -> dict | None:
     """
     try:
         with open(Path(folder) / METRICS, "rb") as file:
-            header = file.readline().decode().rstrip("\n").split(",")
+            header = file.readline().decode(errors="replace").rstrip("\n").split(",")
             file.seek(0, os.SEEK_END)
             file.seek(max(file.tell() - 65536, 0))
             lines = file.read().decode(errors="replace").split("\n")[:-1]  # the last is unfinished
     except OSError:
         return None
     row = lines[-1].split(",") if lines else []
-    if len(row) != len(header) or not row[0].isdigit():
+    if header[:2] != ["step", "epoch"] or len(row) != len(header) or not row[0].isdigit():
         return None
     return dict(zip(header, row, strict=True))
 
@@ -212,12 +219,18 @@ class RunFolder:
             ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
             self._lock.close()
             raise RunBusy(
                 f"{self.path} is being written by process {holder}; wait for it or stop it"
+            ) from None
+        except OSError as error:
+            self._lock.close()
+            raise RunError(
+                f"{self.path} cannot be locked ({error.strerror}): choose a --runs on a file system"
+                " with locks"
             ) from None
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()} on {os.uname().nodename}\n")
@@ -241,12 +254,20 @@ class RunFolder:
                     " choose another --run_dir or delete it"
                 )
         else:
+            foreign = [name for name in OWN if (self.path / name).exists()]
+            if foreign:
+                raise RunError(
+                    f"{self.path} has {foreign[0]} and no {CONFIG}, so it is not a run folder;"
+                    " choose another --run_dir"
+                )
             self._write_json(CONFIG, dataclasses.asdict(self.config))
 
     def clear(self):
         """Forget everything but the configuration: the run starts again from step 0."""
-        for name in (SUMMARY, CHECKPOINT, METRICS, WEIGHTS, ENV):
-            (self.path / name).unlink(missing_ok=True)
+        derived = (*self.path.glob("landscape*.csv"), self.path / SPECTRUM)
+        own = (self.path / name for name in (SUMMARY, CHECKPOINT, METRICS, WEIGHTS, ENV))
+        for path in (*own, *derived):
+            path.unlink(missing_ok=True)
 
     def write_env(self, env: dict):
         self._write_json(ENV, env)
@@ -329,8 +350,9 @@ class RunFolder:
         Raises:
             RunError: checkpoint.pt or metrics.csv is damaged; says what to delete.
         """
-        for leftover in self.path.glob(".*.*"):  # of a process killed while it wrote
-            leftover.unlink(missing_ok=True)
+        for name in OWN:  # left by a process that was killed while it wrote
+            for leftover in self.path.glob(f".{name}.*"):
+                leftover.unlink(missing_ok=True)
         path = self.path / CHECKPOINT
         state = _load_checkpoint(path, map_location) if path.is_file() else None
         rows = state["rows"] if state else 0

@@ -75,6 +75,8 @@ class Session:
             self._backpropagate = Compiled(self.model, device)
         if device == "cpu":
             keep_freed_memory()
+            # Threads inherit the flag of D12 from their birth: they are born before it is ever set.
+            torch.zeros(2**18).add_(1)
 
     def update(self):
         """One optimizer update on the next batch. Nothing here waits for the device."""
@@ -159,22 +161,24 @@ class Session:
         }
 
     def _next_lr(self, gradients):
-        """The learning rate at which these gradients of the whole training set would be applied."""
+        """The learning rate of a full-batch update by these gradients, by GradNormLR's rules."""
         lr = self.config.lr / self.config.alpha**2
         if self.schedule is None:
             return lr
-        return lr / metrics.total_norm(metrics.norms(gradients))
+        norm = metrics.total_norm(metrics.norms(gradients))
+        return (lr / norm).clamp(max=torch.finfo(norm.dtype).max).masked_fill(norm == 0, 0.0)
 
     def flat_weights(self):
         """(P,) NumPy array of all weights in the order of the network's parameters."""
         return torch.cat([w.detach().flatten() for w in self.weights]).cpu().numpy()
 
-    def state(self, step: int, rows: int, seconds: float) -> dict:
+    def state(self, step: int, rows: int, seconds: float, diverged_at: int | None = None) -> dict:
         on_gpu = self.device != "cpu"
         return {
             "step": step,
             "rows": rows,
             "seconds": seconds,
+            "diverged_at": diverged_at,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "batches": self.batches.state_dict(),

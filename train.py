@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -73,11 +74,12 @@ def train(
     session = Session(config, device, compile)
     state = folder.load_checkpoint(map_location="cpu")
     step, rows, seconds_before = 0, 0, 0.0
+    diverged_at = None
     if state is not None:
         session.restore(state)
         step, rows, seconds_before = state["step"], state["rows"], state["seconds"]
+        diverged_at = state["diverged_at"]
     started = saved = time.monotonic()
-    diverged_at = None
 
     def seconds():
         return seconds_before + time.monotonic() - started
@@ -104,7 +106,7 @@ def train(
         session.update()
         step += 1
         row_due = True
-    folder.save_checkpoint(session.state(step, rows, seconds()))
+    folder.save_checkpoint(session.state(step, rows, seconds(), diverged_at))
     summary = summarize(folder, step, seconds(), diverged_at)
     folder.write_summary(summary)
     return summary
@@ -231,9 +233,9 @@ def check_device(name: str):
     """Raises ValueError, one line, for a device this machine does not have."""
     import torch
 
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
         raise ValueError(f"unknown device {name}; choose cpu, cuda or cuda:N")
+    kind, _, index = name.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {name} is not available here; use --device cpu")
 
@@ -275,6 +277,12 @@ def processor() -> str:
         models = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
         name = models[0].split(":", 1)[1].strip() if models else name
     return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch, on the CPU or a GPU, or Python could not allocate."""
+    words = ("out of memory", "can't allocate memory", "Storage size calculation overflowed")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def printer(interval: float = 10.0):
@@ -335,6 +343,15 @@ def main(argv=None) -> int:
         return runs.EXIT_BUSY
     except (ValueError, runs.RunError) as error:
         print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"train.py: {error}; choose another --run_dir or --runs", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).strip().split("\n")[0][:200]
+        print(f"train.py: out of memory ({reason}); choose a smaller run", file=sys.stderr)
         return 2
     if summary["diverged_at_step"] is not None:
         print(f"diverged: not finite at step {summary['diverged_at_step']}; its rows are kept")

@@ -139,8 +139,8 @@ class Less:
         a, b = values
         if isinstance(a, Never) or not math.isfinite(a):
             return False
-        if isinstance(b, Never):
-            return a <= b.by
+        if isinstance(b, Never):  # later than b.by, whenever it may come
+            return self.right[1].unit == "epoch" and a <= b.by
         return a <= b if self.equal else a < b
 
     def measured(self, seeds) -> str:

@@ -617,3 +617,32 @@ def test_command_prints_every_claim_of_the_asked_figures_without_loading_torch(t
     wanted = [c for c in claims.CLAIMS if c.figure in ("3", "6")]
     said = " ".join(p for p in panels if p)
     assert said == " ".join(c.panel for c in wanted)
+
+
+def test_delay_that_did_not_end_is_known_only_from_its_own_beginning(tmp_path):
+    def table(train, test):
+        return pandas.DataFrame(
+            {
+                "step": [0, 100, 900, 1000],
+                "epoch": [0, 100, 900, 1000],
+                "train_accuracy": train,
+                "test_accuracy": test,
+            }
+        )
+
+    ended = delay("a", 0.95).of({"a": table([0, 1, 1, 1], [0, 0, 1, 1])})
+    late = delay("a", 0.95).of({"a": table([0, 0, 1, 1], [0, 0, 0, 0])})
+    never = delay("a", 0.95).of({"a": table([0, 0, 0, 0], [0, 0, 0, 0])})
+    assert ended == 800
+    assert late == Never(by=100) and never == Never(by=0)
+
+
+def test_rise_after_a_fall_is_not_a_stop(tmp_path):
+    epochs = [0, 2000, 20000]
+    table = pandas.DataFrame(
+        {"step": epochs, "epoch": epochs, "test_accuracy": [0.0102, 0.005, 0.6],
+         "softmax_collapse": [0.0, 0.6, 1.0]}
+    )  # fmt: skip
+    event = first("a", "softmax_collapse", 0.5)
+    value = rate_after("a", "test_accuracy", event).of({"a": table})
+    assert value != value  # undefined, so it fails every bound

@@ -189,3 +189,32 @@ def test_interrupted_replacement_leaves_the_old_file(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "checkpoint.pt", "config.json", "lock", "metrics.csv"
     ]  # fmt: skip
+
+
+def test_foreign_folder_is_refused_and_nothing_in_it_is_touched(tmp_path):
+    for name in (runs.METRICS, ".travis.yml", ".a.d"):
+        (tmp_path / name).write_text("mine")
+    with (
+        pytest.raises(runs.RunError, match="not a run folder.*--run_dir"),
+        runs.RunFolder(tmp_path, CONFIG),
+    ):
+        pass
+    (tmp_path / runs.METRICS).unlink()
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        (tmp_path / f".{runs.CHECKPOINT}.x1").write_text("left by a kill")
+        assert folder.load_checkpoint() is None
+    assert (tmp_path / ".travis.yml").read_text() == "mine"
+    assert (tmp_path / ".a.d").exists() and not (tmp_path / f".{runs.CHECKPOINT}.x1").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "\xff"])
+def test_damaged_configuration_is_one_line(tmp_path, text):
+    (tmp_path / runs.CONFIG).write_bytes(text.encode("latin1"))
+    with pytest.raises(runs.RunError, match="is damaged.*delete") as caught:
+        runs.read_config(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_last_row_of_something_else_is_none(tmp_path):
+    (tmp_path / runs.METRICS).write_bytes(b"step,foo\n1,2\n\xff,3\n")
+    assert runs.last_row(tmp_path) is None

@@ -224,6 +224,7 @@ BAD = [
     ({"lambda_l1": 0.5}, "--regularization l1"),
     ({"dataset": "sparse_parity", "modulo": 97}, "binary_alg"),
     ({"dataset": "binary_alg", "code_bits": 6}, "at least 7 bits"),
+    ({"dataset": "binary_alg", "code_bits": 63}, "at most 62 bits"),
     ({"seed": -1}, "seed -1"),
     ({"log_steps": (-1,)}, "start at 0"),
     ({"train_samples": 12_769}, "from 1 to 12768"),
@@ -263,3 +264,10 @@ def test_configuration_is_frozen_and_a_variant_differs_in_one_field():
         base.lr = 0.02
     variant = asdict(replace(base, lr=0.02))
     assert [k for k, v in asdict(base).items() if variant[k] != v] == ["lr"]
+
+
+def test_authors_defaults_may_be_stated_where_nothing_reads_them():
+    assert RunConfig(lr=1.0, optimizer="SGD", beta2=0.99).sgd_momentum == 0.2
+    assert RunConfig(lr=1.0, dataset="sparse_parity", input_size=113).num_samples == 1000
+    with pytest.raises(ValueError, match="beta2 0.98"):
+        RunConfig(lr=1.0, optimizer="SGD", beta2=0.98)

@@ -128,6 +128,7 @@ def one_line(result, *words):
         ("--lr 0.01 --temperature_schedule", ("--temperature_schedule", "drop it")),
         ("--lr 0.01 --device cuda:7", ("cuda:7", "--device cpu")),
         ("--lr 0.01 --device tpu", ("tpu", "cpu, cuda")),
+        ("--lr 0.01 --device cpu:", ("cpu:", "cpu, cuda")),
         ("--lr 0.01 --threads 0", ("threads 0", "at least 1")),
         ("--lr 0.01 --train_precision 16", ("float16", "--train_precision 32")),
         ("--lr 0.01 --binary_operation divide_mod --modulo 100", ("100", "prime")),
@@ -182,6 +183,24 @@ def test_diverged_run_stops_at_once_and_keeps_its_rows(run, tmp_path):
     assert summary["diverged_at_step"] == table["step"].iloc[-1] < 20
     assert math.isfinite(table["train_loss"].iloc[0])
     assert summary["final"]["train_loss"] is None
+
+
+def test_diverged_run_killed_before_its_summary_does_not_train_on(run, tmp_path):
+    words = TINY.replace("--lr 0.01", "--lr 1e30") + " --optimizer SGD"
+    run(words, "--run_dir", str(tmp_path / "a"))
+    table, summary = (tmp_path / "a/metrics.csv").read_bytes(), runs.read_summary(tmp_path / "a")
+    (tmp_path / "a/summary.json").unlink()
+    assert run(words, "--run_dir", str(tmp_path / "a"))[0] == 0
+    assert (tmp_path / "a/metrics.csv").read_bytes() == table
+    again = runs.read_summary(tmp_path / "a")
+    assert {**again, "seconds": 0} == {**summary, "seconds": 0}
+
+
+def test_too_large_a_network_is_one_line(run, tmp_path):
+    one_line(
+        run("--lr 0.01 --hidden_sizes 100000000000", "--run_dir", str(tmp_path / "a")),
+        "out of memory",
+    )
 
 
 def test_loss_of_exactly_zero_is_a_result(run, tmp_path):
