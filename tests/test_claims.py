@@ -136,7 +136,7 @@ TABLES = {
         (earliest("", first(A, "weight_norm", 99), first(B, "test_accuracy", 0.7)), 20),
         (earliest("", first(B, "test_accuracy", 9), first(A, "weight_norm", 99)), Never(40)),
         (delay(A, 0.5), 10),  # train at 10, test at 20
-        (delay(A, 0.9), Never(40)),
+        (delay(A, 0.9), Never(20)),  # train at 20, test not by 40: longer than 20
         (minus(at(A, "weight_norm"), at(A, "weight_norm", 0)), 10),
         (over(at(A, "weight_norm"), at(A, "weight_norm", 0)), 6),
         (over(at(A, "test_accuracy"), at(B, "test_accuracy", 0)), 2.4),
