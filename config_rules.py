@@ -8,7 +8,32 @@ import types
 import typing
 from dataclasses import Field, fields
 
-MNIST_IMAGES = {"embedded": 5_000, "full": 70_000}  # --mnist_images -> how many there are
+from config_readers import READERS
+
+MNIST_IMAGES = {"embedded": 5_000, "full": 70_000, "digits": 1_797}  # how many there are
+MODULAR_OPERATIONS = (
+    "add_mod",
+    "product_mod",
+    "subtract_mod",
+    "divide_mod",
+    "square_add_mod",  # x^2 + y
+    "cube_add_mod",  # x^3 + y
+    "x2_y2_mod",  # x^2 + y^2, and so on
+    "x2_xy_y2_mod",
+    "x2_xy_y2_x_mod",
+    "x3_xy_mod",
+    "x3_xy2_y_mod",
+    "odd_divide_mod",  # x / y for odd y, else x - y
+    "even_add_odd_product_mod",  # x + y for even x, else x y
+    "even_add_odd_subtract_mod",  # x + y for even x, else x - y
+)
+DIVISIONS = ("divide_mod",)  # the second operand is not 0
+# Compositions of two permutations a, b of five things, as functions: c[i] = b[a[i]] (a first),
+# a[b[i]] (b first), b^-1[a[i]], the conjugate a b a^-1 and a b a, a first in both.
+PERMUTATION_OPERATIONS = ("s5", "s5_b_first", "s5_inverse", "s5_conj", "s5_aba")
+PERMUTATIONS = 120
+NETWORKS = ("mlp", "transformer", "lstm", "embedding_mlp")
+MOST_EXAMPLES = 2**24  # of a data set that is held in memory
 SMALLEST_POSITIVE = {16: 6e-8, 32: 1.4e-45, 64: 5e-324}  # bits -> smallest number above 0
 
 
@@ -16,7 +41,16 @@ def check(c):
     """Raises ValueError, one line, unless the configuration `c` can be run as it stands."""
     for f in fields(c):
         _check_type(f, getattr(c, f.name))
-    for rule in (_check_read, _check_task, _check_model, _check_loss, _check_optimizer, _check_run):
+    for rule in (
+        _check_read,
+        _check_tokens,
+        _check_task,
+        _check_model,
+        _check_loss,
+        _check_optimizer,
+        _check_run,
+        _check_training,
+    ):
         rule(c)
 
 
@@ -65,64 +99,12 @@ def num_examples(c) -> int:
         return c.num_samples
     if c.dataset == "mnist":
         return MNIST_IMAGES[c.mnist_images]
-    second = c.exclude_zero or c.binary_operation == "divide_mod"
+    if c.binary_operation in PERMUTATION_OPERATIONS:
+        return PERMUTATIONS * (PERMUTATIONS - c.exclude_identity)
+    if c.terms != 2:
+        return (c.operands - c.exclude_zero) ** c.terms
+    second = c.exclude_zero or c.binary_operation in DIVISIONS
     return (c.operands - c.exclude_zero) * (c.operands - second)
-
-
-# Who reads a field. A flag that the rest of the configuration leaves unread would be recorded and
-# change nothing, so it is refused unless it has its default.
-_READERS = {
-    "--dataset add_mod or binary_alg": (
-        lambda c: c.dataset in ("add_mod", "binary_alg"),
-        ("binary_operation", "modulo", "input_size", "exclude_zero"),
-    ),
-    "--dataset sparse_parity": (
-        lambda c: c.dataset == "sparse_parity",
-        ("num_noise_features", "num_parity_features", "num_samples"),
-    ),
-    "--dataset binary_alg": (lambda c: c.dataset == "binary_alg", ("code_bits", "random_codes")),
-    "--dataset mnist": (lambda c: c.dataset == "mnist", ("mnist_images",)),
-    "no --train_samples": (lambda c: c.train_samples is None, ("train_fraction",)),
-    "--use_transformer": (
-        lambda c: c.use_transformer,
-        (
-            "num_layers",
-            "model_dim",
-            "num_heads",
-            "ff_dim",
-            "ff_hidden_layers",
-            "dropout",
-            "norm",
-            "final_norm",
-            "activation",
-            "positions",
-            "causal",
-            "tied_head",
-        ),
-    ),
-    "the MLP (no --use_transformer)": (lambda c: not c.use_transformer, ("hidden_sizes",)),
-    "--loss_function stablemax": (
-        lambda c: c.loss_function == "stablemax",
-        ("stablemax_precision",),
-    ),
-    "--loss_function cross_entropy": (
-        lambda c: c.loss_function == "cross_entropy",
-        ("softmax_temperature", "induce_collapse_epoch"),
-    ),
-    "--loss_function cross_entropy or stablemax": (
-        lambda c: c.loss_function in ("cross_entropy", "stablemax"),
-        ("label_smoothing",),
-    ),
-    "--regularization l1": (lambda c: c.regularization == "l1", ("lambda_l1",)),
-    "--regularization l2": (lambda c: c.regularization == "l2", ("lambda_l2",)),
-    "--optimizer AdamW or Adam": (
-        lambda c: c.optimizer != "SGD",
-        ("beta1", "beta2", "adam_epsilon"),
-    ),
-    "--optimizer SGD": (lambda c: c.optimizer == "SGD", ("momentum", "log_absorption")),
-    "--orthogonal_gradients": (lambda c: c.orthogonal_gradients, ("restore_gradient_norm",)),
-    "--no-full_batch": (lambda c: not c.full_batch, ("batch_size",)),
-}
 
 
 # Where our default is None, the authors' own: their command lines may state it anywhere.
@@ -131,7 +113,7 @@ _STATED = {"beta2": 0.99, "input_size": 113}
 
 def _check_read(c):
     defaults = {f.name: f.default for f in fields(c)}
-    for reader, (reads, names) in _READERS.items():
+    for reader, (reads, names) in READERS.items():
         for name in () if reads(c) else names:
             value = getattr(c, name)
             _need(
@@ -140,6 +122,121 @@ def _check_read(c):
                 value,
                 f"read only with {reader}; add that or drop this",
             )
+
+
+def _check_tokens(c):
+    """The sequence tasks: equations over integers modulo p or over permutations."""
+    permutes = c.binary_operation in PERMUTATION_OPERATIONS
+    plain = ("add_mod", "product_mod", "subtract_mod", "divide_mod")
+    if c.dataset in ("add_mod", "binary_alg"):
+        _need(
+            c.binary_operation in plain,
+            "binary_operation",
+            c.binary_operation,
+            f"needs --dataset tokens; without it choose from {', '.join(plain)}",
+        )
+    if c.dataset != "tokens":
+        return
+    _need(
+        c.network_kind != "mlp",
+        "dataset",
+        c.dataset,
+        "is read by --network transformer, lstm or embedding_mlp; name one of them",
+    )
+    _need(c.terms >= 2, "terms", c.terms, "a sum has at least 2 operands")
+    _need(
+        num_examples(c) <= MOST_EXAMPLES,
+        "terms",
+        c.terms,
+        f"{c.operands}^{c.terms} examples do not fit in memory; choose fewer terms or a smaller"
+        " modulus",
+    )
+    if c.binary_operation == "odd_divide_mod":
+        _need(is_prime(c.modulo), "modulo", c.modulo, "odd_divide_mod needs a prime modulus")
+    signs = 2 + c.leading_eos
+    fewest = c.operands + signs
+    _need(
+        c.vocab_size is None or c.vocab_size >= fewest,
+        "vocab_size",
+        c.vocab_size,
+        f"{c.operands} operands and {signs} signs need at least {fewest} tokens",
+    )
+    _need(
+        permutes or c.operands <= c.modulo or not c.tied_head or c.full_head,
+        "tied_head",
+        c.tied_head,
+        "operands beyond the modulus need --full_head",
+    )
+
+
+def _check_training(c):
+    """Noise, schedule, budget and what is recorded."""
+    for name in ("embedding_noise", "weight_noise", "update_noise", "rotation", "blur"):
+        _need(getattr(c, name) >= 0, name, getattr(c, name), "must not be negative")
+    for name in ("warmup_start", "final_lr", "stop_level"):
+        _need(0 <= getattr(c, name) <= 1, name, getattr(c, name), "choose a share from 0 to 1")
+    for name in ("warmup_steps", "log_dimension", "label_noise"):
+        _need(getattr(c, name) >= 0, name, getattr(c, name), "must not be negative")
+    for name in ("num_steps", "log_every", "schedule_steps", "lstm_dim"):
+        value = getattr(c, name)
+        _need(value is None or value >= 1, name, value, "must be at least 1")
+    _need(
+        c.clip_norm is None or c.clip_norm > 0,
+        "clip_norm",
+        c.clip_norm,
+        "choose a norm above 0, or drop it for no clipping",
+    )
+    _need(
+        c.log_growth == 0 or c.log_growth > 1,
+        "log_growth",
+        c.log_growth,
+        "choose a factor above 1, such as 1.1, or 0 for none",
+    )
+    end = c.total_steps if c.schedule_steps is None else c.schedule_steps
+    _need(
+        c.lr_schedule == "constant" or c.warmup_steps < end,
+        "warmup_steps",
+        c.warmup_steps,
+        f"the {c.lr_schedule} schedule ends at update {end}; choose fewer",
+    )
+    _need(
+        not c.use_lr_scheduler or (c.lr_schedule == "constant" and c.warmup_steps == 0),
+        "use_lr_scheduler",
+        c.use_lr_scheduler,
+        "sets the learning rate itself; drop --lr_schedule and --warmup_steps",
+    )
+    _need(
+        c.label_noise <= c.train_examples,
+        "label_noise",
+        c.label_noise,
+        f"there are {c.train_examples} training examples; choose at most that many",
+    )
+    _need(
+        c.network is None or not c.use_transformer or c.network == "transformer",
+        "network",
+        c.network,
+        "contradicts --use_transformer; give one of them",
+    )
+    if c.log_dimension:
+        fewest = 10
+        _need(
+            c.dimension_neighbors >= fewest,
+            "dimension_neighbors",
+            c.dimension_neighbors,
+            f"at least {fewest} neighbours make an estimate",
+        )
+        _need(
+            c.dimension_points > c.dimension_neighbors,
+            "dimension_points",
+            c.dimension_points,
+            f"must be above dimension_neighbors {c.dimension_neighbors}",
+        )
+        _need(
+            -c.num_layers <= c.dimension_layer < c.num_layers,
+            "dimension_layer",
+            c.dimension_layer,
+            f"there are {c.num_layers} layers; choose from {-c.num_layers} to {c.num_layers - 1}",
+        )
 
 
 def _check_task(c):
@@ -222,12 +319,12 @@ def _check_model(c):
         "each width must be at least 1",
     )
     _need(c.init_scale > 0, "init_scale", c.init_scale, "choose a factor above 0")
-    if c.use_transformer:
+    if c.network_kind != "mlp":
         _need(
-            c.dataset == "add_mod",
+            c.dataset in ("add_mod", "tokens"),
             "dataset",
             c.dataset,
-            "the transformer reads tokens; use --dataset add_mod or drop --use_transformer",
+            f"the {c.network_kind} reads tokens; use --dataset add_mod or tokens, or the mlp",
         )
         for name in ("num_layers", "model_dim", "num_heads", "ff_dim", "ff_hidden_layers"):
             _need(getattr(c, name) >= 1, name, getattr(c, name), "must be at least 1")
