@@ -292,9 +292,7 @@ def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> models.N
     kind, bias = config.network_kind, config.has_bias
     if kind == "mlp":
         return models.MLP(num_inputs, config.hidden_sizes, num_classes, bias=bias)
-    tokens = 2  # x y, or x_1 + ... + x_K =, an end-of-sequence token before it or not
-    if config.dataset == "tokens":
-        tokens = 2 * config.terms + config.leading_eos
+    tokens = config.sequence_length
     common = {"vocab_size": num_inputs, "num_classes": num_classes, "bias": bias}
     common["model_dim"] = config.model_dim
     if kind == "lstm":
