@@ -104,11 +104,6 @@ class Session:
             training_rules.add_update_noise(self.optimizer, self.config.update_noise)
         self.step += 1
 
-    def _noise_on_weights(self):
-        if not self.config.weight_noise:
-            return nullcontext()
-        return training_rules.weight_noise(self.weights, self.config.weight_noise)
-
     def _logit_gradient(self, targets, logits, rows):
         """Gradient of what an update minimises by the logits (n, C) of these rows of the batch."""
         config, labels = self.config, targets[rows]
@@ -143,6 +138,11 @@ class Session:
         if self._is_collapsed():
             logits = losses.without_right_logits(logits, targets)
         return logits / self.config.softmax_temperature
+
+    def _noise_on_weights(self):
+        if not self.config.weight_noise:
+            return nullcontext()
+        return training_rules.weight_noise(self.weights, self.config.weight_noise)
 
     def _penalize(self):
         """Adds the gradient of lambda_l1 * sum |w| or lambda_l2 * sum w^2 (paper, D.1)."""
