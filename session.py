@@ -72,6 +72,9 @@ class Session:
         self.model.train()
         self._backpropagate = self.model.backpropagate
         if compile:
+            # torch.compile does not trace autograd.grad. Said here and not by a decorator: that
+            # loads the compiler, a second of every start.
+            self._gradient_by_autograd = torch.compiler.disable(self._gradient_by_autograd)
             self._backpropagate = Compiled(self.model, device)
         if device == "cpu":
             keep_freed_memory()
@@ -107,7 +110,6 @@ class Session:
             )
         return self._gradient_by_autograd(logits, labels, len(labels) / len(targets))
 
-    @torch.compiler.disable  # torch.compile does not trace autograd.grad
     @torch.enable_grad()
     def _gradient_by_autograd(self, logits, labels, share):
         z = logits.detach().requires_grad_()
