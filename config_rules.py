@@ -166,6 +166,8 @@ def _check_training(c):
     """Noise, schedule, budget and what is recorded."""
     for name in ("embedding_noise", "weight_noise", "update_noise", "rotation", "blur"):
         _need(getattr(c, name) >= 0, name, getattr(c, name), "must not be negative")
+    for name, most in (("rotation", 180), ("blur", 28)):
+        _need(getattr(c, name) <= most, name, getattr(c, name), f"choose at most {most}")
     for name in ("warmup_start", "final_lr", "stop_level"):
         _need(0 <= getattr(c, name) <= 1, name, getattr(c, name), "choose a share from 0 to 1")
     for name in ("warmup_steps", "log_dimension", "label_noise"):
