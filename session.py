@@ -13,6 +13,7 @@ from functools import partial
 import torch
 
 import datasets
+import images
 import losses
 import metrics
 import models
@@ -28,6 +29,7 @@ LOSSES = {
     "taylor": losses.taylor_softmax_cross_entropy,
     "mse": losses.mean_squared_error,
 }
+MOST_INDICES = 2**22  # of batches drawn ahead on a GPU: 32 MB
 
 
 class Session:
@@ -37,7 +39,12 @@ class Session:
         torch.manual_seed(config.seed)  # split, initial weights, permutations: one stream
         task = datasets.TASKS[config.dataset](config)
         self.config, self.device = config, device
-        self.data = datasets.split(task, config.train_fraction, device, config.train_samples)
+        self.data = datasets.with_label_noise(
+            datasets.split(task, config.train_fraction, device, config.train_samples),
+            config.label_noise,
+            task.num_results,
+            config.seed,
+        )
         self.model = make_model(config, task.num_inputs, task.num_classes)
         if config.init_scale != 1:
             with torch.no_grad():
@@ -56,9 +63,10 @@ class Session:
         n = len(self.data.train_targets)
         self.batches = datasets.Batches(
             n,
-            n if config.full_batch else min(config.batch_size, n),
+            n if config.full_batch else config.batch_size,
             device,
-            ahead=1 if device == "cpu" else 64,
+            ahead=1 if device == "cpu" else max(1, min(64, MOST_INDICES // n)),
+            order=config.batch_order,
         )
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.total_steps = config.total_steps
@@ -70,6 +78,9 @@ class Session:
         self.model.train()
         self._backpropagate = self.model.backpropagate
         if compile:
+            # torch.compile does not trace autograd.grad. Said here and not by a decorator: that
+            # loads the compiler, a second of every start.
+            self._gradient_by_autograd = torch.compiler.disable(self._gradient_by_autograd)
             self._backpropagate = Compiled(self.model, device)
         if device == "cpu":
             keep_freed_memory()
@@ -78,9 +89,7 @@ class Session:
 
     def update(self):
         """One optimizer update on the next batch. Nothing here waits for the device."""
-        chosen = self.batches.next()
-        inputs = self.data.train_inputs.index_select(0, chosen)
-        targets = self.data.train_targets.index_select(0, chosen)
+        inputs, targets = self._next_batch()
         self.collapsed = self._is_collapsed()
         self.optimizer.zero_grad(set_to_none=True)
         # D12: towards softmax collapse a sixth of the loss gradients are subnormal, below 1.2e-38,
@@ -104,6 +113,14 @@ class Session:
             training_rules.add_update_noise(self.optimizer, self.config.update_noise)
         self.step += 1
 
+    def _next_batch(self):
+        """(inputs, targets) of the next batch; images turned and blurred anew where that is on."""
+        chosen = self.batches.next()
+        inputs = self.data.train_inputs.index_select(0, chosen)
+        if self.config.rotation or self.config.blur:
+            inputs = images.augment(inputs, self.config.rotation, self.config.blur)
+        return inputs, self.data.train_targets.index_select(0, chosen)
+
     def _logit_gradient(self, targets, logits, rows):
         """Gradient of what an update minimises by the logits (n, C) of these rows of the batch."""
         config, labels = self.config, targets[rows]
@@ -114,7 +131,6 @@ class Session:
             )
         return self._gradient_by_autograd(logits, labels, len(labels) / len(targets))
 
-    @torch.compiler.disable  # torch.compile does not trace autograd.grad
     @torch.enable_grad()
     def _gradient_by_autograd(self, logits, labels, share):
         z = logits.detach().requires_grad_()

@@ -196,9 +196,14 @@ def _cross_entropy(nll, logits, target, ignore_index, reduction, label_smoothing
         return (loss.sum(dtype=_wide(precision)) / count).to(precision)
 
 
-@torch.compiler.disable  # every rounding counts in half precision; a compiler leaves some out
+def _half_gradient(*arguments):
+    # A compiler leaves out roundings, which all count here. No decorator: it loads the compiler.
+    disable = torch.compiler.disable if torch.compiler.is_compiling() else lambda function: function
+    return disable(_eager_half_gradient)(*arguments)
+
+
 @torch.enable_grad()
-def _half_gradient(nll, logits, labels, precision, label_smoothing, weight):
+def _eager_half_gradient(nll, logits, labels, precision, label_smoothing, weight):
     with torch.autocast(logits.device.type, enabled=False):
         rows = logits.detach().requires_grad_()
         terms = nll(rows, labels, precision, label_smoothing, True)[0]  # (N, 1)
@@ -485,7 +490,7 @@ def _check_tensors(logits, target):
 
 
 def _names(choices):
-    return ", ".join(str(choice) for choice in choices)
+    return ", ".join(map(str, choices))
 
 
 # What cross_entropy_gradient can take: loss -> (its gradient alone, its values with a graph).

@@ -2,9 +2,10 @@
 
     python benchmarks/throughput.py            # some minutes on two cores
 
-Ours is `train.py` as `launch.py --jobs 2` starts it, with its rows and checkpoints, into a
-temporary folder; plain is benchmarks/plain.py with the default threads of torch. Each is timed from
-the start of its first process to the end of its last one. `--epochs` shortens every run for a look.
+Ours is `train.py` as `launch.py --jobs 2` starts it, from a process that has torch loaded, with its
+rows and checkpoints, into a temporary folder; plain is benchmarks/plain.py with the default threads
+of torch. Each is timed from the start of its first process to the end of its last one. `--epochs`
+shortens every run for a look.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import experiments
+from processes import Script
 
 ROOT = Path(__file__).resolve().parent.parent
 PANELS = ("1a", "6b")
@@ -31,11 +33,24 @@ def runs():
     return sorted(found.values(), key=lambda run: run.config.train_precision, reverse=True)
 
 
-def seconds(commands, jobs):
+def run_plain(command):
+    return subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+
+
+def run_ours(command):
+    process = Script(command, Path(os.devnull))
+    while process.poll() is None:
+        time.sleep(0.05)
+    return process.poll()
+
+
+def seconds(run, commands, jobs):
     """Time that these commands take, so many at once."""
     started = time.monotonic()
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda c: subprocess.run(c, check=True, stdout=subprocess.DEVNULL), commands))
+        codes = list(pool.map(run, commands))
+    if any(codes):
+        sys.exit(f"throughput.py: a run failed (exit codes {codes})")
     return time.monotonic() - started
 
 
@@ -49,16 +64,25 @@ def main():
     python = sys.executable
     with tempfile.TemporaryDirectory() as folder:
         ours = [
-            [python, ROOT / "train.py", "--run", name, "--num_epochs", str(n), "--runs", folder]
+            [
+                python,
+                str(ROOT / "train.py"),
+                "--run",
+                name,
+                "--num_epochs",
+                str(n),
+                "--runs",
+                folder,
+            ]
             for name, n in epochs.items()
         ]
-        our_time = seconds(ours, arguments.jobs)
+        our_time = seconds(run_ours, ours, arguments.jobs)
     print(f"ours, {arguments.jobs} at once: {our_time:.1f} s", flush=True)
     plain = [
         [python, ROOT / "benchmarks" / "plain.py", name, "--steps", str(n)]
         for name, n in epochs.items()
     ]
-    plain_time = seconds(plain, 1)
+    plain_time = seconds(run_plain, plain, 1)
     print(f"plain, one after the other: {plain_time:.1f} s; quotient {our_time / plain_time:.2f}")
 
 

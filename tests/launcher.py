@@ -16,8 +16,9 @@ PATIENCE = 30.0  # seconds; longer means a failure
 DRIVER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-import launch, local
+import launch, local, processes
 local.BUSY_POLL = 0.1
+processes.PRELOAD = ()
 launch.count_gpus = lambda: int(os.environ.get("FAKE_GPUS", 0))
 sys.exit(launch.main(sys.argv[4:], train=sys.argv[2], plots=sys.argv[3]))
 """

@@ -174,6 +174,8 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "train_samples": 200, "mnist_images": "full", "init_scale": 100.0, "ff_hidden_layers": 2,
         "softmax_temperature": 1e5, "logit_norm_penalty": 1e-3, "induce_collapse_epoch": 6,
         "log_absorption": True, "save_weights": True,
+        "terms": 3, "exclude_identity": True, "leading_eos": True, "vocab_size": 300,
+        "full_head": True, "label_noise": 17, "rotation": 30.0, "blur": 1.0, "batch_order": "iid",
     }  # fmt: skip
     needed = {  # what has to be said for the field to be read at all
         "num_noise_features": "--dataset sparse_parity", "num_samples": "--dataset sparse_parity",
@@ -187,8 +189,12 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "embedding_noise": "--use_transformer",
         "momentum": "--optimizer SGD", "restore_gradient_norm": "--orthogonal_gradients",
         "batch_size": "--no-full_batch", "mnist_images": "--dataset mnist",
-        "log_absorption": "--optimizer SGD",
+        "log_absorption": "--optimizer SGD", "batch_order": "--no-full_batch",
+        "rotation": "--dataset mnist", "blur": "--dataset mnist",
+        "exclude_identity": "--dataset tokens --network lstm --binary_operation s5",
     } | dict.fromkeys(
+        ("terms", "leading_eos", "vocab_size", "full_head"), "--dataset tokens --network lstm"
+    ) | dict.fromkeys(
         ("num_layers", "model_dim", "num_heads", "ff_dim", "ff_hidden_layers", "dropout", "norm",
          "final_norm", "activation", "positions", "causal", "tied_head"), "--use_transformer"
     )  # fmt: skip
@@ -208,6 +214,7 @@ def test_flag_of_each_field_reaches_the_configuration(name):
     assert getattr(RunConfig(**given), name) == value
 
 
+TOKENS = {"dataset": "tokens", "network": "transformer"}
 BAD = [
     ({"train_fraction": 0.0}, "train_fraction 0.0"),
     ({"train_fraction": 1.0}, "between 0 and 1"),
@@ -273,6 +280,28 @@ BAD = [
     ({"induce_collapse_epoch": 1_500}, "from 0 to 1499"),
     ({"induce_collapse_epoch": 5, "loss_function": "mse"}, "--loss_function cross_entropy"),
     ({"log_absorption": True}, "--optimizer SGD"),
+    ({"dataset": "tokens"}, "--network transformer, lstm or embedding_mlp"),
+    ({"binary_operation": "x2_y2_mod"}, "--dataset tokens"),
+    ({"binary_operation": "s5"}, "--dataset tokens"),
+    (TOKENS | {"terms": 1}, "at least 2 operands"),
+    (TOKENS | {"terms": 5}, "113^5 examples do not fit"),
+    (TOKENS | {"terms": 3, "binary_operation": "product_mod"}, "--binary_operation add_mod"),
+    (TOKENS | {"vocab_size": 114}, "at least 115"),
+    (TOKENS | {"vocab_size": 115, "leading_eos": True}, "at least 116"),
+    (TOKENS | {"vocab_size": 114, "modulo": 113, "input_size": 50}, "at least 115"),
+    (TOKENS | {"binary_operation": "odd_divide_mod", "modulo": 112}, "prime"),
+    (TOKENS | {"binary_operation": "odd_divide_mod", "input_size": 114}, "below the modulus"),
+    (TOKENS | {"binary_operation": "s5", "modulo": 97}, "modular --binary_operation"),
+    (TOKENS | {"exclude_identity": True}, "s5 operation"),
+    ({"leading_eos": True}, "--dataset tokens"),
+    ({"label_noise": -1}, "must not be negative"),
+    ({"label_noise": 3831}, "3830 training examples"),
+    ({"rotation": 30.0}, "--dataset mnist"),
+    ({"dataset": "mnist", "rotation": 181.0}, "at most 180"),
+    ({"dataset": "mnist", "blur": -1.0}, "must not be negative"),
+    ({"dataset": "mnist", "blur": 29.0}, "at most 28"),
+    ({"dataset": "mnist", "mnist_images": "digits", "train_samples": 1797}, "has 1797 examples"),
+    ({"batch_order": "iid"}, "--no-full_batch"),
 ]  # fmt: skip
 
 

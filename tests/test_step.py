@@ -13,6 +13,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import datasets
 import encoder
 import experiments
 import layers
@@ -284,6 +285,16 @@ OTHER_NETWORKS = {
 def test_no_update_of_the_other_networks_waits_for_the_device(network, monkeypatch):
     config = RunConfig(**BASE | ADAM | BATCHES | OTHER_NETWORKS[network])
     update_without_waiting(Session(config), monkeypatch)
+
+
+@pytest.mark.parametrize("order", datasets.ORDERS)
+def test_drawing_batches_and_turning_images_wait_for_nothing(order):
+    images = dict(dataset="mnist", mnist_images="digits", rotation=30.0, blur=1.0, label_noise=3)
+    batches = dict(train_samples=84, full_batch=False, batch_size=25, batch_order=order)
+    ours = Session(RunConfig(lr=0.01, hidden_sizes=(16,), **images, **batches))
+    with NoWaitingMethods(), NoWaitingOperations():
+        for _ in range(6):  # a whole epoch and the draw of the next
+            ours.update()
 
 
 @pytest.mark.parametrize("kind", ["mlp", "mlp with bias", "mlp on dense rows", "transformer"])
