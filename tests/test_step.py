@@ -32,8 +32,9 @@ TRANSFORMER |= dict(dropout=0.0, lr=0.003)
 PARITY = dict(hidden_sizes=(24, 17), dataset="sparse_parity", num_samples=150, num_noise_features=9)
 BATCHES = dict(full_batch=False, batch_size=25)  # 84 examples: three batches and a short one
 ADAM = dict(adam_epsilon=1e-8)
-# The related systems' decoders; two tokens here, and the dropout off that no two draws share.
+# The related systems' decoders on x op y =, without the dropout that no two draws share.
 DECODER = TRANSFORMER | BATCHES | dict(
+    dataset="tokens",
     num_layers=2, positions="learned", causal=True, weight_decay=1.0, adam_epsilon=1e-6,
     warmup_steps=4,
 )  # fmt: skip
