@@ -689,7 +689,10 @@ def test_fused_steps_equal_the_single_tensor_ones_down_to_tiny_eps(name, dtype, 
         fused.step()
         single.step()
     assert torch.isfinite(w).all() and torch.equal(w.isnan(), v.isnan())
-    torch.testing.assert_close(w, v, rtol=20 * torch.finfo(dtype).eps, atol=0)
+    # Where a weight has passed near zero only the rounding of its summands, of 0.01 and more, is
+    # left: which of the two kernels rounds up differs from processor to processor.
+    epsilon = torch.finfo(dtype).eps
+    torch.testing.assert_close(w, v, rtol=20 * epsilon, atol=0.1 * epsilon)
 
 
 def test_tiny_eps_is_added_as_given_not_rounded_away():
