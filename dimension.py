@@ -52,18 +52,14 @@ def hidden_states(model, tokens: Tensor, layer: int, places: list[int]) -> Tenso
     Returns:
         (n P, D) in the model's precision, example by example.
     """
-    kept, training = [], model.training
+    training = model.training
     model.eval()
-    hook = model.layers[layer].register_forward_hook(
-        lambda _module, _inputs, output: kept.append(output[:, places])
-    )
-    try:
-        for piece in metrics.slices(tokens):
-            model(tokens[piece], read="all")
-    finally:
-        hook.remove()
-        model.train(training)
-    return torch.cat(kept).flatten(0, 1)
+    pieces = [
+        model.hidden_states(tokens[s], layer)[:, places].flatten(0, 1)
+        for s in metrics.slices(tokens)
+    ]
+    model.train(training)
+    return torch.cat(pieces)
 
 
 def distinct(rows: Tensor) -> Tensor:
