@@ -93,9 +93,10 @@ COLUMNS = {
     ),
     "dimension_train": (
         "1",
-        "mean local intrinsic dimension of the training set's hidden states, each point's from its"
-        " --dimension_neighbors nearest by --dimension_estimator; empty at other steps than"
-        " multiples of --log_dimension, and with too few distinct states",
+        "mean local intrinsic dimension of the training set's distinct hidden states (of its first"
+        " 51,200 sequences; --dimension_points sampled), each from its --dimension_neighbors"
+        " nearest by --dimension_estimator; empty at other steps than multiples of --log_dimension,"
+        " and with too few distinct states",
         "grokking-via-lid",
     ),
     "dimension_train_std": (
@@ -105,7 +106,7 @@ COLUMNS = {
     ),
     "dimension_train_global": (
         "1",
-        "TwoNN dimension of the sampled hidden states as one set",
+        "TwoNN dimension of the sampled hidden states as one set, whatever the estimator",
         "grokking-via-lid",
     ),
     "dimension_test": ("1", "dimension_train of the test set", "grokking-via-lid"),

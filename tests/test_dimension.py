@@ -142,6 +142,7 @@ def test_the_sample_has_a_seed_of_its_own_and_takes_no_row_twice():
     assert not torch.equal(dimension.sample(rows, 300, seed=1), first)
     assert len(set(first.flatten().tolist())) == 300
     assert first.mean().item() == pytest.approx(500, abs=60)
+    assert torch.equal(dimension.sample(rows, 300, seed=778), first)  # that of the source
     assert torch.equal(dimension.sample(rows, 1000), rows)
 
 
