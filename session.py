@@ -12,24 +12,17 @@ from functools import partial
 
 import torch
 
+import builders
 import datasets
 import dimension
 import images
 import losses
 import metrics
-import models
-import networks
 import optimizers
 import stablemax
 import training_rules
 from config import RunConfig
 
-LOSSES = {
-    "cross_entropy": stablemax.softmax_cross_entropy,
-    "stablemax": stablemax.stablemax_cross_entropy,
-    "taylor": losses.taylor_softmax_cross_entropy,
-    "mse": losses.mean_squared_error,
-}
 MOST_INDICES = 2**22  # of batches drawn ahead on a GPU: 32 MB
 
 
@@ -46,18 +39,18 @@ class Session:
             task.num_results,
             config.seed,
         )
-        self.model = make_model(config, task.num_inputs, task.num_classes)
+        self.model = builders.make_model(config, task.num_inputs, task.num_classes)
         if config.init_scale != 1:
             with torch.no_grad():
                 for w in self.model.parameters():  # biases, too: the authors' first commit
                     w.mul_(config.init_scale)
         self.model.to(device=device, dtype=datasets.DTYPES[config.train_precision])
-        self.loss = make_loss(config)
+        self.loss = builders.make_loss(config)
         self.collapse_dtype = datasets.DTYPES[config.softmax_precision]
         self.weights = list(self.model.parameters())
-        self.optimizer = make_optimizer(config, self.weights)
+        self.optimizer = builders.make_optimizer(config, self.weights)
         self.schedule = optimizers.GradNormLR(self.optimizer) if config.use_lr_scheduler else None
-        self.lr_schedule = make_schedule(config, self.optimizer)
+        self.lr_schedule = builders.make_schedule(config, self.optimizer)
         self.decay = None
         if config.weight_decay_to == "init" and config.weight_decay:
             self.decay = training_rules.DecayToStart(self.optimizer)
@@ -336,72 +329,3 @@ def keep_freed_memory():
     trim_threshold, mmap_threshold = -1, -3  # glibc's malloc.h
     mallopt(trim_threshold, 2**30)
     mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)  # 2^25: the most before 2.35
-
-
-def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> models.Network:
-    """The network of a configuration, its weights drawn from torch's default generator."""
-    kind, bias = config.network_kind, config.has_bias
-    if kind == "mlp":
-        return models.MLP(num_inputs, config.hidden_sizes, num_classes, bias=bias)
-    tokens = config.sequence_length
-    common = {"vocab_size": num_inputs, "num_classes": num_classes, "bias": bias}
-    common["model_dim"] = config.model_dim
-    if kind == "lstm":
-        return networks.LSTM(num_layers=config.num_layers, lstm_dim=config.lstm_dim, **common)
-    if kind == "embedding_mlp":
-        fields = ("hidden_sizes", "positions", "final_norm")
-        choices = {name: getattr(config, name) for name in fields}
-        return networks.EmbeddingMLP(tokens=tokens, **choices, **common)
-    fields = ("num_layers", "num_heads", "ff_dim", "ff_hidden_layers", "dropout", "norm",
-              "final_norm", "activation", "positions", "embedding_noise", "causal",
-              "tied_head")  # fmt: skip
-    return models.Transformer(
-        max_tokens=tokens,
-        dropout_places=models.DROPOUT_AT[config.dropout_at],
-        embedding_scale=math.sqrt(config.model_dim) if config.scale_embedding else 1.0,
-        **{name: getattr(config, name) for name in fields},
-        **common,
-    )
-
-
-def make_optimizer(config: RunConfig, weights) -> torch.optim.Optimizer:
-    """The optimizer of a configuration over these weights."""
-    if not config.decay_all:
-        weights = training_rules.parameter_groups(weights, config.weight_decay)
-    return optimizers.make_optimizer(
-        weights,
-        config.optimizer,
-        lr=config.lr / config.alpha**2,
-        weight_decay=config.weight_decay,
-        betas=config.betas,
-        eps=config.adam_epsilon,
-        momentum=config.sgd_momentum,
-        orthogonal=config.orthogonal_gradients,
-        restore_norm=config.restore_gradient_norm,
-    )
-
-
-def make_schedule(config: RunConfig, optimizer) -> training_rules.Schedule | None:
-    """Warm-up and learning-rate schedule of a configuration; None where the rate is constant."""
-    if config.lr_schedule == "constant" and not config.warmup_steps:
-        return None
-    return training_rules.Schedule(
-        optimizer,
-        config.lr_schedule,
-        warmup_steps=config.warmup_steps,
-        warmup_start=config.warmup_start,
-        end=config.schedule_steps or config.total_steps,
-        final=config.final_lr,
-    )
-
-
-def make_loss(config: RunConfig):
-    """`loss(logits, targets, reduction="mean")` of a configuration, in its precision."""
-    loss = partial(LOSSES[config.loss_function], precision=datasets.DTYPES[config.loss_precision])
-    if config.label_smoothing:
-        loss = partial(loss, label_smoothing=config.label_smoothing)
-    if config.softmax_temperature == 1:
-        return loss
-    return lambda logits, *rest, **options: loss(
-        logits / config.softmax_temperature, *rest, **options
-    )

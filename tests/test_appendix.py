@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from test_resume import finish, start
 
+import builders
 import datasets
 import experiments
 import losses
@@ -22,7 +23,7 @@ import metrics
 import plots
 import runs
 from config import RunConfig
-from session import Session, make_loss
+from session import Session
 
 SMALL = {"lr": 0.5, "modulo": 7, "hidden_sizes": (16,), "train_fraction": 0.6, "num_epochs": 200}
 
@@ -146,7 +147,7 @@ def test_training_follows_the_gradient_of_the_named_loss(name):
 def test_temperature_divides_the_logits_in_loss_and_collapse():
     config = RunConfig(**SMALL, softmax_temperature=1e5)
     logits, targets = logits_and_targets(dtype=torch.float32)
-    value = make_loss(config)(1e5 * logits, targets)
+    value = builders.make_loss(config)(1e5 * logits, targets)
     assert value.item() == pytest.approx(F.cross_entropy(logits, targets).item(), rel=1e-5)
     session = Session(config)
     gap = torch.zeros(len(session.data.train_targets), 7)

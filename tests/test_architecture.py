@@ -35,8 +35,9 @@ ARROWS = {
     "operations": "",
     "images": "",
     "datasets": "config config_rules images operations",
-    "session": "config datasets dimension images losses metrics models networks optimizers"
-    " stablemax training_rules",
+    "builders": "config datasets losses models networks optimizers stablemax training_rules",
+    "session": "builders config datasets dimension images losses metrics optimizers stablemax"
+    " training_rules",
     "train": "config experiments flags runs session",
     "curves": "config experiments runs",
     "panels": "config curves experiments runs",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-import session
+import builders
 from config import RunConfig
 from models import MLP, Transformer
 from networks import LSTM, EmbeddingMLP
@@ -33,7 +33,7 @@ MLP_RUN = replace(
 
 
 def model(base, **change):
-    return session.make_model(replace(base, **change), 13, 11)
+    return builders.make_model(replace(base, **change), 13, 11)
 
 
 def tables(net):
