@@ -300,6 +300,11 @@ class RunConfig:
         return self.network or ("transformer" if self.use_transformer else "mlp")
 
     @property
+    def sequence_length(self) -> int:
+        """Tokens of a row: x y, or x_1 + ... + x_K = with --dataset tokens."""
+        return 2 * self.terms + self.leading_eos if self.dataset == "tokens" else 2
+
+    @property
     def train_examples(self) -> int:
         """Number of examples trained on; the others test."""
         if self.train_samples is not None:

@@ -22,6 +22,13 @@ from layers import (
 NORMS = ("post", "pre", "none")
 POSITIONS = ("none", "learned", "sinusoidal")
 
+# Where --dropout_at has it act; "encoder" is torch's encoder layer.
+DROPOUT_AT = {
+    "encoder": ("attention", "attention_output", "ff", "ff_output"),
+    "ff_output": ("ff_output",),
+    "all": DROPOUT_PLACES,
+}
+
 # The authors' encoder: nn.TransformerEncoderLayer(128, 4) with torch's defaults, one layer, between
 # an embedding and a linear head, here for addition mod 113. It has 622,065 parameters.
 AUTHORS_ENCODER = dict(
@@ -34,24 +41,25 @@ AUTHORS_ENCODER = dict(
     ff_dim=2048,
     ff_hidden_layers=1,
     dropout=0.1,
-    dropout_places=("attention", "attention_output", "ff", "ff_output"),
+    dropout_places=DROPOUT_AT["encoder"],
     norm="post",
     final_norm=False,
     activation="relu",
     positions="none",
     embedding_scale=1.0,
+    embedding_noise=0.0,
     causal=False,
     tied_head=False,
     bias=True,
 )
 
 
-def _choose(name, value, choices):
+def choose(name, value, choices):
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
 
 
-def _at_least_one(**sizes):
+def at_least_one(**sizes):
     for name, value in sizes.items():
         if value < 1:
             raise ValueError(f"{name} {value!r} must be at least 1")
@@ -166,6 +174,8 @@ class Transformer(Network):
         activation: "relu" or "gelu".
         positions: "none", "learned" (N(0, 1) rows) or "sinusoidal" (fixed).
         embedding_scale: s, factor of the token embedding.
+        embedding_noise: standard deviation of Gaussian noise on the inputs of the first layer,
+            drawn for every input in training, before dropout.
         causal: whether a place sees only itself and the places before it.
         tied_head: logits = h E[:C]', without a head of its own; needs C <= V.
         bias: biases of attention, feed-forward and head; a LayerNorm always has its shift.
@@ -179,25 +189,27 @@ class Transformer(Network):
     def __init__(
         self, *, vocab_size, num_classes, max_tokens, num_layers, model_dim, num_heads, ff_dim,
         ff_hidden_layers, dropout, dropout_places, norm, final_norm, activation, positions,
-        embedding_scale, causal, tied_head, bias,
+        embedding_scale, embedding_noise, causal, tied_head, bias,
     ):  # fmt: skip
         super().__init__()
-        _at_least_one(
+        at_least_one(
             vocab_size=vocab_size, num_classes=num_classes, max_tokens=max_tokens,
             num_layers=num_layers, model_dim=model_dim, num_heads=num_heads, ff_dim=ff_dim,
             ff_hidden_layers=ff_hidden_layers,
         )  # fmt: skip
-        _choose("norm", norm, NORMS)
-        _choose("activation", activation, ACTIVATIONS)
-        _choose("positions", positions, POSITIONS)
+        choose("norm", norm, NORMS)
+        choose("activation", activation, ACTIVATIONS)
+        choose("positions", positions, POSITIONS)
         for place in dropout_places:
-            _choose("dropout place", place, DROPOUT_PLACES)
+            choose("dropout place", place, DROPOUT_PLACES)
         if model_dim % num_heads:
             raise ValueError(
                 f"model_dim {model_dim} is not a multiple of num_heads {num_heads}; change either"
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout {dropout!r} must be a probability from 0 to below 1")
+        if not 0 <= embedding_noise < math.inf:
+            raise ValueError(f"embedding_noise {embedding_noise!r} must be 0 or a number above")
         if tied_head and num_classes > vocab_size:
             raise ValueError(
                 f"tied_head needs a token for each class, but num_classes {num_classes} is above "
@@ -206,7 +218,7 @@ class Transformer(Network):
         self.max_tokens, self.num_classes = max_tokens, num_classes
         self.positions, self.embedding_scale, self.causal = positions, embedding_scale, causal
         rates = {place: dropout * (place in dropout_places) for place in DROPOUT_PLACES}
-        self.embedding_dropout = rates["embedding"]
+        self.embedding_dropout, self.embedding_noise = rates["embedding"], embedding_noise
 
         self.embedding = nn.Embedding(vocab_size, model_dim)
         if positions == "learned":
@@ -260,20 +272,25 @@ class Transformer(Network):
         """Inputs of the first layer: distinct rows and an index into them where these are fewer."""
         count = tokens.shape[1]
         p = self.embedding_dropout if self.training else 0.0
+        noise = self.embedding_noise if self.training else 0.0
         table = self.embedding.weight * self.embedding_scale  # (V, D)
         place = None
         if self.positions != "none":
             rows = self.position.weight if self.positions == "learned" else self.sinusoids
             place = rows[:count].to(table.dtype)  # (T, D)
         distinct = table.shape[0] * (1 if place is None else count)
-        if p == 0 and distinct < tokens.numel():
+        if p == noise == 0 and distinct < tokens.numel():
             if place is None:
                 return table, tokens
             # Token first: a token outside the vocabulary then lies outside the table, too.
             table = (table[:, None] + place).flatten(0, 1)  # (V T, D)
             return table, tokens * count + torch.arange(count, device=tokens.device)
         x = take_rows(table, tokens)  # (N, T, D)
-        return dropout(x if place is None else x + place, p), None
+        if place is not None:
+            x = x + place
+        if noise:
+            x = x + noise * torch.randn_like(x)
+        return dropout(x, p), None
 
     def hidden_states(self, tokens, layer):
         """Output of a layer (from 0, or from the end) at all T places of tokens (N, T): (N, T, D).

@@ -7,6 +7,7 @@ import ctypes
 import math
 import os
 import shutil
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -17,8 +18,10 @@ import images
 import losses
 import metrics
 import models
+import networks
 import optimizers
 import stablemax
+import training_rules
 from config import RunConfig
 
 LOSSES = {
@@ -52,18 +55,12 @@ class Session:
         self.loss = make_loss(config)
         self.collapse_dtype = datasets.DTYPES[config.softmax_precision]
         self.weights = list(self.model.parameters())
-        self.optimizer = optimizers.make_optimizer(
-            self.weights,
-            config.optimizer,
-            lr=config.lr / config.alpha**2,
-            weight_decay=config.weight_decay,
-            betas=config.betas,
-            eps=config.adam_epsilon,
-            momentum=config.sgd_momentum,
-            orthogonal=config.orthogonal_gradients,
-            restore_norm=config.restore_gradient_norm,
-        )
+        self.optimizer = make_optimizer(config, self.weights)
         self.schedule = optimizers.GradNormLR(self.optimizer) if config.use_lr_scheduler else None
+        self.lr_schedule = make_schedule(config, self.optimizer)
+        self.decay = None
+        if config.weight_decay_to == "init" and config.weight_decay:
+            self.decay = training_rules.DecayToStart(self.optimizer)
         n = len(self.data.train_targets)
         self.batches = datasets.Batches(
             n,
@@ -73,7 +70,7 @@ class Session:
             order=config.batch_order,
         )
         self.steps_per_epoch = self.batches.steps_per_epoch
-        self.total_steps = config.num_epochs * self.steps_per_epoch
+        self.total_steps = config.total_steps
         self.log_steps = frozenset(config.log_steps)
         self.step = 0  # updates applied
         self.collapsed = False
@@ -99,13 +96,22 @@ class Session:
         # D12: towards softmax collapse a sixth of the loss gradients are subnormal, below 1.2e-38,
         # and cost the CPU five times a step; absorbed by any sum, they are taken as 0. The
         # optimizer keeps them: there a squared gradient may be that small and matter.
-        torch.set_flush_denormal(True)
-        self._backpropagate(inputs, partial(self._logit_gradient, targets))
-        torch.set_flush_denormal(False)
+        with self._noise_on_weights():
+            torch.set_flush_denormal(True)
+            self._backpropagate(inputs, partial(self._logit_gradient, targets))
+            torch.set_flush_denormal(False)
         self._penalize()
+        if self.config.clip_norm is not None:
+            training_rules.clip_gradient(self.weights, self.config.clip_norm)
         if self.schedule is not None:
             self.schedule.step()
+        if self.lr_schedule is not None:
+            self.lr_schedule.step(self.step)
+        if self.decay is not None:
+            self.decay.step()
         self.optimizer.step()
+        if self.config.update_noise:
+            training_rules.add_update_noise(self.optimizer, self.config.update_noise)
         self.step += 1
 
     def _next_batch(self):
@@ -150,6 +156,11 @@ class Session:
             logits = losses.without_right_logits(logits, targets)
         return logits / self.config.softmax_temperature
 
+    def _noise_on_weights(self):
+        if not self.config.weight_noise:
+            return nullcontext()
+        return training_rules.weight_noise(self.weights, self.config.weight_noise)
+
     def _penalize(self):
         """Adds the gradient of lambda_l1 * sum |w| or lambda_l2 * sum w^2 (paper, D.1)."""
         kind = self.config.regularization
@@ -160,12 +171,24 @@ class Session:
                 w.grad.add_(w.detach(), alpha=2 * self.config.lambda_l2)
 
     def is_logged(self, step: int) -> bool:
-        every = self.config.log_frequency * self.steps_per_epoch
-        due = step % every == 0 or step == self.total_steps or step in self.log_steps
-        return due or self._measures_dimension(step)
+        """Whether metrics.csv has a row after `step` updates."""
+        growth = self.config.log_growth
+        every = self.config.log_every or self.config.log_frequency * self.steps_per_epoch
+        return (
+            step % every == 0
+            or step == self.total_steps
+            or step in self.log_steps
+            or (growth > 0 and training_rules.grows_to(step, growth))
+            or self._measures_dimension(step)
+        )
 
     def _measures_dimension(self, step: int) -> bool:
         return self.config.log_dimension > 0 and step % self.config.log_dimension == 0
+
+    def has_reached_its_goal(self, row: dict) -> bool:
+        """Whether this row ends the run by --stop_at: its value is at least --stop_level."""
+        metric = self.config.stop_at
+        return metric != "None" and row[metric] >= self.config.stop_level
 
     def row(self, step: int) -> dict:
         """The row of metrics.csv after `step` updates; the one place that waits for the device."""
@@ -216,7 +239,7 @@ class Session:
         """The learning rate of a full-batch update by these gradients, by GradNormLR's rules."""
         lr = self.config.lr / self.config.alpha**2
         if self.schedule is None:
-            return lr
+            return lr * (1 if self.lr_schedule is None else self.lr_schedule.factor(self.step))
         norm = metrics.total_norm(metrics.norms(gradients))
         return (lr / norm).clamp(max=torch.finfo(norm.dtype).max).masked_fill(norm == 0, 0.0)
 
@@ -224,15 +247,24 @@ class Session:
         """(P,) NumPy array of all weights in the order of the network's parameters."""
         return torch.cat([w.detach().flatten() for w in self.weights]).cpu().numpy()
 
-    def state(self, step: int, rows: int, seconds: float, diverged_at: int | None = None) -> dict:
+    def state(
+        self,
+        step: int,
+        rows: int,
+        seconds: float,
+        diverged_at: int | None = None,
+        stopped_at: int | None = None,
+    ) -> dict:
         on_gpu = self.device != "cpu"
         return {
             "step": step,
             "rows": rows,
             "seconds": seconds,
             "diverged_at": diverged_at,
+            "stopped_at": stopped_at,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "decay": self.decay.state_dict() if self.decay is not None else None,
             "batches": self.batches.state_dict(),
             "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state(self.device) if on_gpu else None,
@@ -241,6 +273,8 @@ class Session:
     def restore(self, state: dict):
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.decay is not None:
+            self.decay.load_state_dict(state["decay"])
         self.batches.load_state_dict(state["batches"])
         self.step = state["step"]
         torch.set_rng_state(state["rng"])
@@ -304,15 +338,61 @@ def keep_freed_memory():
     mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)  # 2^25: the most before 2.35
 
 
-def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> torch.nn.Module:
+def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> models.Network:
     """The network of a configuration, its weights drawn from torch's default generator."""
-    if not config.use_transformer:
-        return models.MLP(num_inputs, config.hidden_sizes, num_classes, bias=config.has_bias)
-    fields = ("num_layers", "model_dim", "num_heads", "ff_dim", "ff_hidden_layers", "dropout",
-              "norm", "final_norm", "activation", "positions", "causal", "tied_head")  # fmt: skip
-    choices = models.AUTHORS_ENCODER | {name: getattr(config, name) for name in fields}
-    choices |= {"vocab_size": num_inputs, "num_classes": num_classes, "bias": config.has_bias}
-    return models.Transformer(**choices)
+    kind, bias = config.network_kind, config.has_bias
+    if kind == "mlp":
+        return models.MLP(num_inputs, config.hidden_sizes, num_classes, bias=bias)
+    tokens = config.sequence_length
+    common = {"vocab_size": num_inputs, "num_classes": num_classes, "bias": bias}
+    common["model_dim"] = config.model_dim
+    if kind == "lstm":
+        return networks.LSTM(num_layers=config.num_layers, lstm_dim=config.lstm_dim, **common)
+    if kind == "embedding_mlp":
+        fields = ("hidden_sizes", "positions", "final_norm")
+        choices = {name: getattr(config, name) for name in fields}
+        return networks.EmbeddingMLP(tokens=tokens, **choices, **common)
+    fields = ("num_layers", "num_heads", "ff_dim", "ff_hidden_layers", "dropout", "norm",
+              "final_norm", "activation", "positions", "embedding_noise", "causal",
+              "tied_head")  # fmt: skip
+    return models.Transformer(
+        max_tokens=tokens,
+        dropout_places=models.DROPOUT_AT[config.dropout_at],
+        embedding_scale=math.sqrt(config.model_dim) if config.scale_embedding else 1.0,
+        **{name: getattr(config, name) for name in fields},
+        **common,
+    )
+
+
+def make_optimizer(config: RunConfig, weights) -> torch.optim.Optimizer:
+    """The optimizer of a configuration over these weights."""
+    if not config.decay_all:
+        weights = training_rules.parameter_groups(weights, config.weight_decay)
+    return optimizers.make_optimizer(
+        weights,
+        config.optimizer,
+        lr=config.lr / config.alpha**2,
+        weight_decay=config.weight_decay,
+        betas=config.betas,
+        eps=config.adam_epsilon,
+        momentum=config.sgd_momentum,
+        orthogonal=config.orthogonal_gradients,
+        restore_norm=config.restore_gradient_norm,
+    )
+
+
+def make_schedule(config: RunConfig, optimizer) -> training_rules.Schedule | None:
+    """Warm-up and learning-rate schedule of a configuration; None where the rate is constant."""
+    if config.lr_schedule == "constant" and not config.warmup_steps:
+        return None
+    return training_rules.Schedule(
+        optimizer,
+        config.lr_schedule,
+        warmup_steps=config.warmup_steps,
+        warmup_start=config.warmup_start,
+        end=config.schedule_steps or config.total_steps,
+        final=config.final_lr,
+    )
 
 
 def make_loss(config: RunConfig):

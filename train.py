@@ -51,7 +51,7 @@ def train(
     stop_asked=lambda: False,
     report=lambda row, total: None,
 ) -> dict:
-    """Trains from the folder's checkpoint, or from step 0, to the end.
+    """Trains from the folder's checkpoint, or from step 0, to the end or to --stop_at's level.
 
     Args:
         config: what to run.
@@ -74,11 +74,11 @@ def train(
     session = Session(config, device, compile)
     state = folder.load_checkpoint(map_location="cpu")
     step, rows, seconds_before = 0, 0, 0.0
-    diverged_at = None
+    diverged_at = stopped_at = None
     if state is not None:
         session.restore(state)
         step, rows, seconds_before = state["step"], state["rows"], state["seconds"]
-        diverged_at = state["diverged_at"]
+        diverged_at, stopped_at = state["diverged_at"], state.get("stopped_at")
     started = saved = time.monotonic()
 
     def seconds():
@@ -95,7 +95,9 @@ def train(
             report(row, session.total_steps)
             if not is_finite(row):
                 diverged_at = step
-        if step == session.total_steps or diverged_at is not None:
+            elif session.has_reached_its_goal(row):
+                stopped_at = step
+        if step == session.total_steps or diverged_at is not None or stopped_at is not None:
             break
         stopping = stop_asked()
         if stopping or time.monotonic() - saved >= checkpoint_seconds:
@@ -106,8 +108,8 @@ def train(
         session.update()
         step += 1
         row_due = True
-    folder.save_checkpoint(session.state(step, rows, seconds(), diverged_at))
-    summary = summarize(folder, step, seconds(), diverged_at)
+    folder.save_checkpoint(session.state(step, rows, seconds(), diverged_at, stopped_at))
+    summary = summarize(folder, step, seconds(), diverged_at, stopped_at)
     folder.write_summary(summary)
     return summary
 
@@ -119,8 +121,18 @@ def is_finite(row: dict) -> bool:
     return math.isfinite(row["train_loss"]) and math.isfinite(row["weight_norm"])
 
 
-def summarize(folder: runs.RunFolder, step: int, seconds: float, diverged_at: int | None) -> dict:
-    """Final values and the first logged step at each threshold, null where it was never reached."""
+def summarize(
+    folder: runs.RunFolder,
+    step: int,
+    seconds: float,
+    diverged_at: int | None,
+    stopped_at: int | None,
+) -> dict:
+    """Final values and the first logged step at each threshold, null where it was never reached.
+
+    `stopped_at_step` is the row at which --stop_at ended the run, null for one that used its budget
+    or diverged.
+    """
     table = runs.read_metrics(folder.path)
     first_step = {}
     for column, levels in THRESHOLDS.items():
@@ -134,6 +146,7 @@ def summarize(folder: runs.RunFolder, step: int, seconds: float, diverged_at: in
         "steps": step,
         "seconds": round(seconds, 1),
         "diverged_at_step": diverged_at,
+        "stopped_at_step": stopped_at,
         "final": final,
         "first_step": first_step,
     }
@@ -146,14 +159,17 @@ def task_method(config: RunConfig) -> str:
     """<task>_<method>: the readable part of the folder name of an undeclared run."""
     task = config.binary_operation.removesuffix("_mod")
     if config.dataset != "add_mod":
-        task = {"sparse_parity": "parity", "binary_alg": f"binary_{task}"}.get(
-            config.dataset, config.dataset
-        )
+        named = {
+            "sparse_parity": "parity",
+            "binary_alg": f"binary_{task}",
+            "tokens": f"tokens_{task}",
+        }
+        task = named.get(config.dataset, config.dataset)
     method = config.loss_function
     if method == "cross_entropy":
         method = f"softmax{config.loss_precision}"
     prefix = "ortho" if config.orthogonal_gradients else ""
-    network = "_transformer" if config.use_transformer else ""
+    network = "" if config.network_kind == "mlp" else f"_{config.network_kind}"
     return f"{task}{network}_{method}_{prefix}{config.optimizer.lower()}"
 
 
@@ -355,6 +371,11 @@ def main(argv=None) -> int:
         return 2
     if summary["diverged_at_step"] is not None:
         print(f"diverged: not finite at step {summary['diverged_at_step']}; its rows are kept")
+    if summary["stopped_at_step"] is not None:
+        print(
+            f"stopped at step {summary['stopped_at_step']}: {config.stop_at} at least "
+            f"{config.stop_level:g}"
+        )
     print(f"complete after {summary['seconds']:.0f} s: {path}")
     return 0
 

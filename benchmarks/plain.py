@@ -1,6 +1,7 @@
 """A run as one would write it from the paper: the measure of `step_time.py` and `throughput.py`.
 
-Dense one-hot rows, `nn.Linear` and `nn.TransformerEncoderLayer`, losses by their formula and
+Dense one-hot rows, `nn.Linear` and `nn.TransformerEncoderLayer` at every position (with learned
+positions, causal mask, pre-norm or final norm as a run has them), losses by their formula and
 autograd, torch's optimizers as they come. `tests/test_step.py` shows that it computes what train.py
 computes. As a program it trains one declared run, with its evaluations, and writes nothing:
 
@@ -46,22 +47,45 @@ LOSSES = {
 
 
 class Encoder(nn.Module):
-    """Embedding, torch's encoder layers, and a head that reads the last position."""
+    """Embedding, torch's encoder layers at every position, and a head that reads the last one."""
 
     def __init__(self, vocab, classes, config):
         super().__init__()
-        self.embedding = nn.Embedding(vocab, config.model_dim)
-        layers = [
+        c, width, length = config, config.model_dim, config.sequence_length
+        self.embedding = nn.Embedding(vocab, width)
+        self.scale = width**0.5 if c.scale_embedding else 1.0
+        if c.positions == "learned":
+            self.position = nn.Embedding(length, width)
+        inside = 0.0 if c.dropout_at == "ff_output" else c.dropout
+        self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                config.model_dim, config.num_heads, config.ff_dim, config.dropout, batch_first=True
+                width, c.num_heads, c.ff_dim, inside, c.activation, batch_first=True,
+                norm_first=c.norm == "pre",
             )
-            for _ in range(config.num_layers)
-        ]
-        self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(config.model_dim, classes)
+            for _ in range(c.num_layers)
+        )  # fmt: skip
+        for layer in self.layers:
+            layer.dropout2.p = c.dropout
+        self.norm = nn.LayerNorm(width) if c.final_norm else nn.Identity()
+        self.head = None if c.tied_head else nn.Linear(width, classes)
+        self.classes = classes
+        self.dropout = nn.Dropout(c.dropout if c.dropout_at == "all" else 0.0)
+        self.mask = None
+        if c.causal:
+            self.mask = nn.Transformer.generate_square_subsequent_mask(length)
 
     def forward(self, tokens):
-        return self.head(self.layers(self.embedding(tokens))[:, -1])
+        x = self.embedding(tokens) * self.scale
+        if hasattr(self, "position"):
+            x = x + self.position.weight
+        x = self.dropout(x)
+        for layer in self.layers:
+            mask = None if self.mask is None else self.mask.to(x.dtype)
+            x = layer(x, src_mask=mask, is_causal=mask is not None)  # the hint is the faster form
+        x = self.norm(x)[:, -1]
+        if self.head is None:
+            return F.linear(x, self.embedding.weight[: self.classes])
+        return self.head(x)
 
 
 def linear_layers(inputs, classes, config):
@@ -86,7 +110,8 @@ class PlainRun:
         torch.manual_seed(config.seed)
         task = datasets.TASKS[config.dataset](config)
         parts = datasets.split(task, config.train_fraction)
-        make = Encoder if config.use_transformer else linear_layers
+        transformer = config.network_kind == "transformer"
+        make = Encoder if transformer else linear_layers
         dtype = datasets.DTYPES[config.train_precision]
         self.model = make(task.num_inputs, task.num_classes, config).to(dtype)
         self.sets = []
@@ -94,7 +119,7 @@ class PlainRun:
             (parts.train_inputs, parts.train_targets),
             (parts.test_inputs, parts.test_targets),
         ):
-            if not (x.is_floating_point() or config.use_transformer):
+            if not (x.is_floating_point() or transformer):
                 x = F.one_hot(x, task.num_inputs).sum(1).to(dtype)  # (N, inputs), two ones a row
             self.sets.append((x, y))
         self.config = config
@@ -105,7 +130,13 @@ class PlainRun:
         else:
             options |= {"betas": config.betas, "eps": config.adam_epsilon}
         self.optimizer = getattr(torch.optim, config.optimizer)(self.model.parameters(), **options)
+        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.warm_up)
         self.order = []
+
+    def warm_up(self, step):
+        """A linear warm-up, then the full learning rate."""
+        start, steps = self.config.warmup_start, self.config.warmup_steps
+        return start + (1 - start) * step / steps if step < steps else 1.0
 
     def loss(self, logits, targets):
         return LOSSES[self.config.loss_function](logits.to(self.precision), targets)
@@ -120,10 +151,13 @@ class PlainRun:
             x, y = x[chosen], y[chosen]
         self.optimizer.zero_grad()
         self.loss(self.model(x), y).backward()
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         if self.config.orthogonal_gradients:
             for weight in self.model.parameters():
                 project(weight)
         self.optimizer.step()
+        self.rates.step()
 
     @torch.no_grad()
     def evaluate(self):
@@ -141,10 +175,10 @@ class PlainRun:
 def main():
     parser = argparse.ArgumentParser(prog="plain.py")
     parser.add_argument("run", choices=experiments.RUNS)
-    parser.add_argument("--steps", type=int, help="default: all of the run's epochs")
+    parser.add_argument("--steps", type=int, help="default: all of the run's")
     arguments = parser.parse_args()
     run = PlainRun(experiments.RUNS[arguments.run].config)
-    steps = run.config.num_epochs if arguments.steps is None else arguments.steps
+    steps = run.config.total_steps if arguments.steps is None else arguments.steps
     for step in range(steps + 1):
         if step % run.config.log_frequency == 0 or step == steps:
             (train_loss, train_accuracy), (_, test_accuracy) = run.evaluate()

@@ -4,7 +4,8 @@
     python benchmarks/step_time.py --kinds mlp --csv step_time.csv
     python benchmarks/step_time.py --markdown           # the table of README.md
 
-Runs of the manifest whose step is the same computation are one kind. `plain` is
+Runs of the manifest whose step is the same computation are one kind; three decoders stand for the
+transformers of the related systems. `plain` is
 benchmarks/plain.py, `ours` is Session.update, `floor` repeats the matrix products that one of our
 updates was seen to make, with operands of the same shapes, layouts and dtypes. They take turns,
 so that a change of the machine's speed meets all of them; the medians over the turns and their
@@ -16,6 +17,7 @@ import csv
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import experiments
 from benchmarks.plain import PlainRun
+from config import RunConfig
 from session import Session
 from train import processor
 
@@ -33,17 +36,38 @@ from train import processor
 COSTLY = (
     "dataset", "modulo", "input_size", "exclude_zero", "train_fraction", "num_samples",
     "num_parity_features", "num_noise_features", "code_bits", "hidden_sizes", "has_bias",
-    "use_transformer", "num_layers", "model_dim", "num_heads", "ff_dim", "dropout",
+    "network_kind", "num_layers", "model_dim", "num_heads", "ff_dim", "dropout",
     "loss_function", "loss_precision", "train_precision", "optimizer", "orthogonal_gradients",
     "full_batch", "batch_size",
 )  # fmt: skip
-# What plain.py does not know: runs that differ from these values are left out, and said so.
+# What plain.py does not know, or knows for DECODERS alone: runs of the manifest that differ from
+# these values are left out, and said so.
 PLAIN = {
     "norm": "post", "activation": "relu", "positions": "none", "causal": False, "tied_head": False,
     "label_smoothing": 0.0, "alpha": 1.0, "regularization": "None", "use_lr_scheduler": False,
     "restore_gradient_norm": True, "final_norm": False, "ff_hidden_layers": 1, "init_scale": 1.0,
     "train_samples": None, "softmax_temperature": 1.0, "logit_norm_penalty": 0.0,
-    "induce_collapse_epoch": None,
+    "induce_collapse_epoch": None, "scale_embedding": False, "embedding_noise": 0.0,
+    "weight_noise": 0.0, "update_noise": 0.0, "weight_decay_to": "zero", "decay_all": True,
+    "lr_schedule": "constant", "warmup_steps": 0, "clip_norm": None, "batch_order": "shuffled",
+    "label_noise": 0, "rotation": 0.0, "blur": 0.0,
+}  # fmt: skip
+# The related systems' decoders on x op y =, which stand for all of their transformer runs.
+DECODER = RunConfig(
+    dataset="tokens", binary_operation="divide_mod", network="transformer", modulo=97,
+    train_fraction=0.5, num_layers=2, ff_dim=512, dropout=0.0, final_norm=True, activation="gelu",
+    positions="learned", causal=True, lr=0.001, weight_decay=1.0, beta2=0.98, adam_epsilon=1e-8,
+    warmup_steps=10, full_batch=False, batch_size=512, num_steps=100_000,
+)  # fmt: skip
+DECODERS = {
+    "decoder, post-norm, gelu (001, 002)": DECODER,
+    "decoder, post-norm, relu, tied (003)": replace(
+        DECODER, activation="relu", final_norm=False, tied_head=True, full_head=True
+    ),
+    "decoder, pre-norm, gelu, dropout 0.1 (004)": replace(
+        DECODER, norm="pre", dropout=0.1, dropout_at="all", scale_embedding=True, clip_norm=1.0,
+        weight_decay=0.01, adam_epsilon=1e-6, warmup_start=1 / 3,
+    ),
 }  # fmt: skip
 COLUMNS = ("kind", "runs", "plain_ms", "ours_ms", "floor_ms", "plain_over_ours", "ours_over_floor")
 BUSY = 0.5  # load average above which a machine is not idle
@@ -51,7 +75,7 @@ BUSY = 0.5  # load average above which a machine is not idle
 
 def kind_name(config):
     """Readable name of a kind, such as `mlp 113 40 % stablemax64 adamw`."""
-    network = "transformer" if config.use_transformer else "mlp"
+    network = config.network_kind
     size = config.modulo
     if config.dataset != "add_mod":
         network += " " + config.dataset.removesuffix("_alg")
@@ -60,9 +84,9 @@ def kind_name(config):
     widths = "-".join(map(str, config.hidden_sizes))
     if config.dataset == "binary_alg" and config.code_bits:
         network += f" {config.code_bits} bits"
-    if config.dataset == "add_mod" and config.has_bias and not config.use_transformer:
+    if config.dataset == "add_mod" and config.has_bias and network == "mlp":
         network += " bias"
-    width = {True: config.model_dim, False: widths}[config.use_transformer]
+    width = {"transformer": config.model_dim, "mlp": widths}[config.network_kind]
     if width not in ("200-200", 128):
         network += f" {width}"
     method = ("ortho" if config.orthogonal_gradients else "") + config.optimizer.lower()
@@ -73,13 +97,14 @@ def kind_name(config):
 
 
 def kinds():
-    """[(configuration, names of its runs)] of the manifest, and the names that plain.py lacks."""
+    """[(configuration, names of its runs)] of the manifest, and the names of all other runs."""
     found, left_out = {}, []
     for run in experiments.RUNS.values():
         config = run.config
-        encoder_without_bias = config.use_transformer and not config.has_bias
+        related = config.dataset == "tokens" or config.network_kind not in ("mlp", "transformer")
+        encoder_without_bias = config.network_kind == "transformer" and not config.has_bias
         different = any(getattr(config, name) != value for name, value in PLAIN.items())
-        if different or encoder_without_bias:
+        if related or different or encoder_without_bias:
             left_out.append(run.name)
             continue
         key = tuple(getattr(config, name) for name in COSTLY)
@@ -132,7 +157,7 @@ def measure(config, repetitions, steps):
 
 
 def show(row, markdown):
-    cells = [row["kind"], str(len(row["runs"].split()))]
+    cells = [row["kind"], str(len(row["runs"].split()) or "-")]
     cells += [f"{row[c]:.1f}" for c in COLUMNS[2:5]] + [f"{row[c]:.2f}" for c in COLUMNS[5:]]
     return line(cells, markdown)
 
@@ -166,19 +191,23 @@ def main():
     if load > BUSY:
         print(f"load average {load:.1f}: this machine is not idle", file=sys.stderr)
     found, left_out = kinds()
-    if left_out:
-        print(f"not here, as plain.py lacks their options: {', '.join(left_out)}\n")
+    related = [n for n in left_out if experiments.RUNS[n].config.dataset == "tokens"]
+    lacking = sorted(set(left_out) - set(related))
+    if lacking:
+        print(f"not here, as plain.py lacks their options: {', '.join(lacking)}\n")
     heads = ["kind of run", "runs", "plain ms", "ours ms", "floor ms", "plain/ours", "ours/floor"]
     print(line(heads, arguments.markdown))
     if arguments.markdown:
         print(line(["---", *["---:"] * (len(heads) - 1)], True))
     rows = []
-    for config, names in found:
-        if not any(part in kind_name(config) for part in arguments.kinds):
+    listed = [(kind_name(config), config, names) for config, names in found]
+    listed += [(name, config, []) for name, config in DECODERS.items()]
+    for kind, config, names in listed:
+        if not any(part in kind for part in arguments.kinds):
             continue
         plain, ours, floor = measure(config, arguments.repetitions, arguments.steps)
         values = (
-            kind_name(config),
+            kind,
             " ".join(names),
             plain,
             ours,
@@ -189,7 +218,7 @@ def main():
         rows.append(dict(zip(COLUMNS, values, strict=True)))
         print(show(rows[-1], arguments.markdown), flush=True)
     if not rows:
-        names = ", ".join(kind_name(config) for config, _ in found)
+        names = ", ".join(kind for kind, _, _ in listed)
         parser.exit(2, f"step_time.py: no kind is named {arguments.kinds}; choose from {names}\n")
     if arguments.csv:
         with open(arguments.csv, "w", newline="") as file:

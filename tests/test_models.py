@@ -31,6 +31,9 @@ FORMS = {  # the systems of the related work and the authors' two transformers, 
     "pre-norm, no positions": dict(norm="pre"),
     "no norm, no biases": dict(norm="none", positions="learned", bias=False),
     "no norm, three matrices": dict(norm="none", positions="learned", ff_hidden_layers=2),
+    "post-norm, relu, learned, causal, tied (003)": dict(
+        num_layers=2, positions="learned", causal=True, tied_head=True, num_classes=7
+    ),
 }  # fmt: skip
 
 
@@ -416,6 +419,27 @@ def test_the_future_influences_a_place_only_without_the_causal_mask():
         assert not torch.allclose(before[:, 2:], after[:, 2:])
 
 
+def test_embedding_noise_is_gaussian_on_the_summed_inputs_of_every_row_in_training_only():
+    form = dict(positions="learned", embedding_scale=3.0, embedding_noise=0.5)
+    model = Transformer(**SMALL | form)
+    seen = []
+    model.layers[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
+    tokens = torch.randint(7, (3000, 4))
+    model(tokens)
+    table, index = seen[0][:2]
+    sums = 3 * model.embedding.weight[tokens] + model.position.weight
+    noise = ((table - sums).detach().double() / 0.5).flatten()
+    assert index is None and table.shape == (3000, 4, 16)
+    n = noise.numel()
+    assert abs(noise.mean()) < 5 / math.sqrt(n) and abs(noise.var() - 1) < 5 * math.sqrt(2 / n)
+    assert abs((noise**4).mean() - 3) < 5 * math.sqrt(96 / n)  # a Gaussian's fourth moment
+    assert abs((noise[16:] * noise[:-16]).mean()) < 5 / math.sqrt(n)  # neighbouring tokens
+    model.eval()
+    exact = Transformer(**SMALL | form | dict(embedding_noise=0.0))
+    exact.load_state_dict(model.state_dict())
+    assert torch.equal(model(tokens), exact(tokens))
+
+
 def test_tied_head_is_the_embedding():
     model = Transformer(**SMALL | dict(tied_head=True))
     assert not [name for name, _ in model.named_parameters() if name.startswith("head")]
@@ -610,6 +634,7 @@ def test_compiled_dropout_has_the_distribution_of_the_eager_one():
         (dict(dropout=1.0), ["dropout 1.0", "below 1"]),
         (dict(dropout_places=("head",)), ["dropout place 'head'", "ff_output"]),
         (dict(num_layers=0), ["num_layers 0", "at least 1"]),
+        (dict(embedding_noise=-0.5), ["embedding_noise -0.5", "must be 0"]),
         (dict(tied_head=True, num_classes=9), ["num_classes 9", "vocab_size 7"]),
     ],
 )

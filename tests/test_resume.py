@@ -20,7 +20,20 @@ EVERYTHING_RANDOM = (
     " --train_fraction 0.5 --no-full_batch --batch_size 13 --optimizer SGD --momentum 0.8"
     " --orthogonal_gradients --use_lr_scheduler --num_epochs 40 --log_frequency 1 --log_steps 3 8"
 )
-KINDS = {"full batch, AdamW": FULL_BATCH, "mini-batches, dropout, schedule": EVERYTHING_RANDOM}
+# The decoder of the related systems with all that acts beside its optimizer; it ends at a goal.
+DECODER = (
+    "--lr 0.001 --modulo 7 --network transformer --num_layers 2 --model_dim 16 --num_heads 2"
+    " --ff_dim 32 --dropout 0.1 --dropout_at all --norm pre --final_norm --positions learned"
+    " --causal --scale_embedding --embedding_noise 0.1 --weight_noise 0.01 --update_noise 0.1"
+    " --weight_decay 0.5 --weight_decay_to init --no-decay_all --clip_norm 1 --lr_schedule cosine"
+    " --warmup_steps 10 --train_fraction 0.6 --no-full_batch --batch_size 12 --num_steps 1500"
+    " --log_every 7 --log_growth 1.5 --stop_at train_accuracy --stop_level 1"
+)
+KINDS = {
+    "full batch, AdamW": FULL_BATCH,
+    "mini-batches, dropout, schedule": EVERYTHING_RANDOM,
+    "decoder, noise, decay to the start, goal": DECODER,
+}
 
 
 def start(flags, folder, checkpoint_seconds=60.0):
@@ -83,8 +96,15 @@ def test_rows_stand_at_their_true_steps_and_epochs(uninterrupted):
     flags, folder = uninterrupted
     table = runs.read_metrics(folder)
     config = runs.read_config(folder)
-    n = int(0.5 * config.modulo**2)
+    n = int(config.train_fraction * config.modulo**2)
     per_epoch = 1 if config.full_batch else -(-n // config.batch_size)
-    expected = {e * per_epoch for e in range(0, config.num_epochs + 1, config.log_frequency)}
+    last = table["step"].iloc[-1]
+    if config.stop_at == "None":
+        assert last == config.num_epochs * per_epoch
+        expected = set(range(0, last + 1, config.log_frequency * per_epoch))
+    else:
+        assert 200 < last < config.num_steps and table[config.stop_at].iloc[-1] == 1
+        powers = {round(config.log_growth**k) for k in range(50)}
+        expected = set(range(0, last + 1, config.log_every)) | {s for s in powers if s <= last}
     assert table["step"].tolist() == sorted(expected | set(config.log_steps))
     assert (table["epoch"] * per_epoch - table["step"]).abs().max() < 1e-9

@@ -32,6 +32,12 @@ TRANSFORMER |= dict(dropout=0.0, lr=0.003)
 PARITY = dict(hidden_sizes=(24, 17), dataset="sparse_parity", num_samples=150, num_noise_features=9)
 BATCHES = dict(full_batch=False, batch_size=25)  # 84 examples: three batches and a short one
 ADAM = dict(adam_epsilon=1e-8)
+# The related systems' decoders on x op y =, without the dropout that no two draws share.
+DECODER = TRANSFORMER | BATCHES | dict(
+    dataset="tokens",
+    num_layers=2, positions="learned", causal=True, weight_decay=1.0, adam_epsilon=1e-6,
+    warmup_steps=4,
+)  # fmt: skip
 KINDS = {
     "mlp": MLP | ADAM,
     "mlp with bias": MLP | ADAM | dict(bias=True),
@@ -41,7 +47,13 @@ KINDS = {
     "mlp, weight decay": MLP | ADAM | dict(weight_decay=0.1, optimizer="Adam"),
     "transformer": TRANSFORMER | ADAM,
     "transformer, mini-batches": TRANSFORMER | ADAM | BATCHES,
-}
+    "transformer, post-norm, gelu (001, 002)": DECODER | dict(activation="gelu", final_norm=True),
+    "transformer, post-norm, tied (003)": DECODER | dict(tied_head=True),
+    "transformer, pre-norm, clipped (004)": DECODER | dict(
+        norm="pre", activation="gelu", final_norm=True, scale_embedding=True, clip_norm=0.1,
+        warmup_start=1 / 3,
+    ),
+}  # fmt: skip
 LOSSES = {
     "softmax": dict(loss_function="cross_entropy", softmax_precision=64),
     "stablemax": dict(loss_function="stablemax"),
@@ -241,19 +253,39 @@ def test_no_update_waits_for_the_device(kind, loss, device_form, monkeypatch):
     if device_form == "as on a GPU":  # the plain expressions that run on another device
         for module in (layers, encoder, models):
             monkeypatch.setattr(module, "written_out", lambda x: False)
-    extra = dict(dropout=0.1) if kind.startswith("transformer") else {}
+    extra = dict(dropout=0.1, embedding_noise=0.1) if kind.startswith("transformer") else {}
+    if "optimizer" not in KINDS[kind]:  # AdamW
+        extra |= dict(weight_decay=0.1, weight_decay_to="init", decay_all=False)
+    no_warmup = dict(warmup_steps=0, warmup_start=0.0)
     for change in (
         extra,
-        dict(orthogonal_gradients=True, use_lr_scheduler=True),
+        dict(orthogonal_gradients=True, use_lr_scheduler=True) | no_warmup,
         dict(softmax_precision=16) if loss == "softmax" else dict(alpha=2.0),
         dict(regularization="l1", logit_norm_penalty=0.1),
+        dict(weight_noise=0.1, update_noise=0.1, clip_norm=0.5, lr_schedule="cosine"),
     ):
-        ours = Session(settings(kind, loss, **change))
-        with monkeypatch.context() as patch:
-            patch.setattr(builtins, "print", refuse_to_print)
-            with NoWaitingMethods(), NoWaitingOperations():
-                for _ in range(6):  # a whole epoch of mini-batches and the draw of the next
-                    ours.update()
+        update_without_waiting(Session(settings(kind, loss, **change)), monkeypatch)
+
+
+def update_without_waiting(ours, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "print", refuse_to_print)
+        with NoWaitingMethods(), NoWaitingOperations():
+            for _ in range(6):  # a whole epoch of mini-batches and the draw of the next
+                ours.update()
+
+
+OTHER_NETWORKS = {
+    "lstm": dict(modulo=13, network="lstm", model_dim=16, lstm_dim=12, num_layers=2),
+    "embedding_mlp": MLP | dict(network="embedding_mlp", model_dim=16, positions="learned",
+                                final_norm=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("network", OTHER_NETWORKS)
+def test_no_update_of_the_other_networks_waits_for_the_device(network, monkeypatch):
+    config = RunConfig(**BASE | ADAM | BATCHES | OTHER_NETWORKS[network])
+    update_without_waiting(Session(config), monkeypatch)
 
 
 @pytest.mark.parametrize("order", datasets.ORDERS)
@@ -296,6 +328,25 @@ def test_compiled_updates_equal_eager_ones(kind, loss, monkeypatch):
     assert len(traced) == 1
 
 
+@pytest.mark.parametrize("network", OTHER_NETWORKS)
+def test_compiled_updates_of_the_other_networks_equal_eager_ones(network, monkeypatch):
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    config = RunConfig(**BASE | ADAM | BATCHES | OTHER_NETWORKS[network] | dict(train_precision=64))
+    eager = after(Session, config, 20)[0]
+    assert_near(after(partial(Session, compile=True), config, 20)[0], eager, 1e-10)
+
+
+def test_what_acts_beside_the_optimizer_is_the_same_around_a_compiled_pass(monkeypatch):
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    change = dict(weight_noise=0.1, update_noise=0.1, clip_norm=0.5, lr_schedule="cosine",
+                  weight_decay=0.3, weight_decay_to="init", train_precision=64)  # fmt: skip
+    config = settings("mlp", "softmax", **change)
+    eager = after(Session, config, 20)[0]
+    assert_near(after(partial(Session, compile=True), config, 20)[0], eager, 1e-10)
+
+
 @pytest.mark.parametrize("change", [dict(softmax_precision=16), dict(alpha=2.0)], ids=str)
 def test_compiled_updates_round_where_eager_ones_do(change, monkeypatch):
     torch._dynamo.reset()
@@ -331,7 +382,8 @@ def test_every_run_of_the_manifest_is_of_one_kind_with_a_name_of_its_own():
     found, left_out = step_time.kinds()
     names = [name for _, runs in found for name in runs] + left_out
     assert sorted(names) == sorted(experiments.RUNS)
-    assert len({step_time.kind_name(config) for config, _ in found}) == len(found)
+    kinds = {step_time.kind_name(config) for config, _ in found} | step_time.DECODERS.keys()
+    assert len(kinds) == len(found) + len(step_time.DECODERS)
 
 
 def test_the_floor_is_the_products_of_an_update():

@@ -60,6 +60,7 @@ def test_summary_states_first_steps_and_null_where_never_reached(run, tmp_path):
     assert summary["first_step"]["softmax_collapse>=0.5"] is None
     assert summary["final"]["test_accuracy"] == table["test_accuracy"].iloc[-1]
     assert summary["steps"] == 200 and summary["diverged_at_step"] is None
+    assert summary["stopped_at_step"] is None
 
 
 def test_declared_run_goes_into_its_own_folder(run, tmp_path, monkeypatch):
@@ -252,3 +253,61 @@ def test_alpha_scales_the_logits_and_divides_the_rate_by_its_square():
     torch.nn.functional.cross_entropy(4.0 * hidden, session.data.train_targets).backward()
     for w, after in zip(before, session.weights, strict=True):
         torch.testing.assert_close(after.detach(), w.detach() - 0.5 / 16 * w.grad)
+
+
+# ------------------------------------------------------------------------------ the stop rule
+
+GOAL = (
+    "--lr 0.02 --modulo 7 --hidden_sizes 30 --train_fraction 0.8 --num_steps 400 --log_every 3"
+    " --stop_at train_accuracy --stop_level 0.9"
+)
+
+
+def test_run_ends_complete_at_the_first_row_that_reaches_its_goal(run, tmp_path):
+    code, out, _ = run(GOAL, "--run_dir", str(tmp_path / "here"))
+    assert code == 0 and "complete" in out and "train_accuracy at least 0.9" in out
+    table, summary = runs.read_metrics(tmp_path / "here"), runs.read_summary(tmp_path / "here")
+    *before, last = table["train_accuracy"]
+    assert max(before) < 0.9 <= last
+    assert summary["stopped_at_step"] == summary["steps"] == table["step"].iloc[-1] < 400
+    assert summary["first_step"]["train_accuracy>=0.9"] == summary["stopped_at_step"]
+    assert summary["diverged_at_step"] is None and runs.is_complete(tmp_path / "here")
+
+
+def test_run_that_misses_its_goal_uses_its_budget(run, tmp_path):
+    run(GOAL.replace("--num_steps 400", "--num_steps 6"), "--run_dir", str(tmp_path / "here"))
+    summary = runs.read_summary(tmp_path / "here")
+    assert summary["steps"] == 6 and summary["stopped_at_step"] is None
+
+
+def test_goal_that_the_initial_network_reaches_ends_the_run_at_once(run, tmp_path):
+    run(GOAL.replace("0.9", "0"), "--run_dir", str(tmp_path / "here"))
+    summary = runs.read_summary(tmp_path / "here")
+    assert summary["steps"] == summary["stopped_at_step"] == 0
+    assert len(runs.read_metrics(tmp_path / "here")) == 1
+
+
+def test_run_killed_between_its_goal_and_its_summary_does_not_train_on(run, tmp_path):
+    here = tmp_path / "here"
+    run(GOAL, "--run_dir", str(here))
+    rows, summary = (here / runs.METRICS).read_bytes(), runs.read_summary(here)
+    (here / runs.SUMMARY).unlink()
+    assert run(GOAL, "--run_dir", str(here))[0] == 0
+    assert (here / runs.METRICS).read_bytes() == rows
+    assert {**runs.read_summary(here), "seconds": 0} == {**summary, "seconds": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({}, "add_softmax32_adamw"),
+        ({"use_transformer": True}, "add_transformer_softmax32_adamw"),
+        ({"network": "lstm", "dataset": "tokens"}, "tokens_add_lstm_softmax32_adamw"),
+        ({"network": "embedding_mlp", "dataset": "tokens", "binary_operation": "s5"},
+         "tokens_s5_embedding_mlp_softmax32_adamw"),
+        ({"dataset": "binary_alg", "optimizer": "SGD"}, "binary_add_softmax32_sgd"),
+        ({"dataset": "mnist", "loss_function": "mse"}, "mnist_mse_adamw"),
+    ],
+)  # fmt: skip
+def test_undeclared_run_is_named_by_task_network_and_method(change, name):
+    assert train.task_method(runs.RunConfig(lr=0.01, **change)) == name
