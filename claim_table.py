@@ -156,7 +156,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--related",
         action="store_true",
-        help="the claims of the related systems, in RELATED.md, instead of the paper's, in README.md",
+        help="those of the related systems, of RELATED.md, instead of the paper's",
     )
     parser.add_argument(
         "--write-readme", action="store_true", help="put the table between the document's marks"

@@ -26,9 +26,9 @@ def _warmed_run(name: str, config: RunConfig, cpu: dict | None, quick: dict | No
 _QUICK_ADD = {"modulo": 31, "batch_size": 128, "num_steps": 1_200, "log_every": 25}
 # Network -> (label, preset, updates at CPU size, percents there, percents of the quick look).
 _NETWORKS = {
-    "transformer": ("Transformer", PKU, 10_000, (30, 40, 50, 70, 90), (50, 70, 90)),
-    "mlp": ("MLP", PKU_MLP, 20_000, (70, 80, 90), (70, 90)),
-    "lstm": ("LSTM", PKU_LSTM, 10_000, (50, 70, 80), (70, 90)),
+    "transformer": ("Transformer", PKU, 6_000, (30, 40, 50, 70, 90), (50, 70, 90)),
+    "mlp": ("MLP", PKU_MLP, 12_000, (70, 80, 90), (70, 90)),
+    "lstm": ("LSTM", PKU_LSTM, 6_000, (50, 70, 80), (70, 90)),
 }
 
 
@@ -88,8 +88,8 @@ _BEST = replace(
 _CPU_BEST = {
     "modulo": 47,
     "batch_size": 128,
-    "num_epochs": 1_500,  # unread
-    "num_steps": 5_000,
+    "num_epochs": 1_500,  # the default, unread: the budget is in updates
+    "num_steps": 4_000,
     "log_every": 50,
 }
 _QUICK_BEST = _CPU_BEST | {"modulo": 23, "batch_size": 64, "num_steps": 600, "log_every": 25}
@@ -98,7 +98,7 @@ _QUICK_BEST = _CPU_BEST | {"modulo": 23, "batch_size": 64, "num_steps": 600, "lo
 def _optimizer_run(name: str, arm: str, percent: int) -> Run:
     change = PKU_ARMS[arm]
     # SGD is slow at lr 0.001: where there are fewer updates, as many times more.
-    cpu, quick = ({"lr": 0.02}, {"lr": 0.1}) if arm.startswith("SGD") else ({}, {})
+    cpu, quick = ({"lr": 0.025}, {"lr": 0.1}) if arm.startswith("SGD") else ({}, {})
     return _warmed_run(
         f"add_pku_{name}_{percent}",
         replace(_BEST, train_fraction=percent / 100, **change),

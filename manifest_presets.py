@@ -31,9 +31,9 @@ _DECODER = {
     "batch_size": 512,
 }
 
-# ---------------------------------------------------------------------------------- 001, K-term sums
+# -------------------------------------------------------------------------------- 001, K-term sums
 
-# 'x1 + x2 =': post-norm with a final norm, GELU, an untied head over the whole vocabulary of p + 2.
+# 'x1 + x2 =': post-norm with a final norm, GELU, an untied head over the vocabulary of p + 2.
 PKU = RunConfig(
     **_DECODER,
     binary_operation="add_mod",

@@ -47,7 +47,7 @@ S5_TOTH = {
         "s5_toth_30",
         TOTH_S5,
         _QUICK_S5,
-        cpu={"num_steps": 10_000},
+        cpu={"num_steps": 8_000},
         train_fraction=0.3,
         num_steps=100_000,
     ),
