@@ -254,8 +254,12 @@ def test_runs_are_computed_logged_and_drawn_and_then_skipped(launcher):
 def test_the_cpu_size_is_computed_where_there_is_one_and_the_full_size_elsewhere(launcher):
     answer = launcher.run("--figures", "s5", "division", "--size", "cpu", "--device", "cpu")
     assert answer.returncode == 0, answer.stdout
-    assert sorted(str(p.parent.relative_to(launcher.root)) for p in launcher.root.rglob(
-        runs.SUMMARY)) == ["cpu/s5_toth_30/seed_42", "div_toth_30/seed_42", "s5_toth_50/seed_42"]  # fmt: skip
+    complete = launcher.root.rglob(runs.SUMMARY)
+    assert sorted(str(path.parent.relative_to(launcher.root)) for path in complete) == [
+        "cpu/s5_toth_30/seed_42",
+        "div_toth_30/seed_42",
+        "s5_toth_50/seed_42",
+    ]
     log = (launcher.folder("s5_toth_30", "cpu") / runs.LOG).read_text()
     assert "--run s5_toth_30 --size cpu --seed 42" in log
     assert "--size" not in (launcher.folder("s5_toth_50", "full") / runs.LOG).read_text()
