@@ -48,7 +48,7 @@ def train_command(job: Job, device: str, force=False, train=TRAIN) -> list[str]:
 def make_parser() -> Parser:
     parser = Parser(
         prog=SCRIPT,
-        description="Computes the runs of the paper's figures that are not finished, then draws.",
+        description="Computes the runs of figures that are not finished, then draws them.",
         epilog="Lists are separated by commas or spaces. Stopped runs continue when started again.",
         allow_abbrev=False,
     )
