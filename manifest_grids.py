@@ -141,7 +141,7 @@ VARIANTS = {
     "_scale": {"init_scale": 10.0},
 }
 # Updates of a cell at CPU size: the smaller the batch, the cheaper each.
-_CPU_STEPS = {8: 10_000, 32: 8_000, 128: 6_000, 512: 4_000}
+_CPU_STEPS = {8: 10_000, 32: 8_000, 128: 6_000, 512: 6_000}
 _QUICK_STEPS = {8: 800, 32: 600, 128: 400}
 
 

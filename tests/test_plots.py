@@ -538,7 +538,7 @@ def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
     (said,) = curves.settings_of(cells, "cpu")
     assert said == (
         "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 10,000"
-        " steps, at most 8,000 steps, at most 6,000 steps, at most 4,000 steps"
+        " steps, at most 8,000 steps, at most 6,000 steps"
     )
     assert len(curves.settings_of(cells[:3], "cpu")) == 3
 
