@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 import runs
+from experiments import SIZES
 from panels import GREY, PERCENT, Line, entry
 from spectrum import frequencies_holding
 
@@ -66,7 +67,8 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
 
 def _short(folder) -> str:
     """The end of a run folder's path, enough to find it."""
-    return "/".join(folder.parts[-3 if "quick" not in folder.parts else -4 :])
+    sized = f"{folder.parts[-3]}/" in SIZES.values()
+    return "/".join(folder.parts[-4 if sized else -3 :])
 
 
 # ---------------------------------------------------------------------------------- figure 7
