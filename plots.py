@@ -26,6 +26,9 @@ from matplotlib.transforms import ScaledTranslation
 
 import panels
 import panels_appendix
+import panels_dimension
+import panels_grids
+import panels_related
 import panels_weights
 import runs
 from curves import (
@@ -60,6 +63,10 @@ COLUMNS = 3  # panels side by side
 WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has one
 NARROWEST = 6.4  # inches of a figure: its title has to fit
 KINDS = panels.KINDS | panels_appendix.KINDS | panels_weights.KINDS
+KINDS |= panels_related.KINDS | panels_grids.KINDS | panels_dimension.KINDS
+# Kinds that say in their own legend what becomes of several seeds.
+COUNTED = (*panels_grids.KINDS, *panels_dimension.KINDS, "steps_to_level", "best_accuracy")
+BARRED = ("landscape", "surface", "delay")  # kinds with a colour bar start so
 # kind -> (script, table): what is computed from weights, beside the runs, before it is drawn.
 SCRIPTS = {
     "landscape": ("landscape.py", runs.LANDSCAPE),
@@ -114,7 +121,7 @@ def draw_figure(
     columns = 2 if len(figure.panels) == 4 else min(len(figure.panels), COLUMNS)
     rows = math.ceil(len(figure.panels) / columns)
     with matplotlib.rc_context(STYLE):
-        bar = BAR if any(p.kind.startswith("landscape") for p in figure.panels) else 0
+        bar = BAR if any(p.kind.startswith(BARRED) for p in figure.panels) else 0
         size = (max((WIDTH + bar) * columns, NARROWEST), rows * (sum(heights) + 1.6) + 0.8)
         picture = Picture(figsize=size, layout="constrained")
         picture.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
@@ -201,9 +208,10 @@ def _head_and_foot(picture, figure: Figure, found: dict, quick: bool, width: int
             f"{what}, training on {', '.join(_unique(p))} {of}" for (what, of), p in shares.items()
         ]
     shown = {}
+    banded = {c.run.name for p in figure.panels if p.kind not in COUNTED for c in p.curves}
     for name, (replicates, _) in found.items():
         if replicates:
-            shown.setdefault(_source(replicates), []).append(name)
+            shown.setdefault(_source(replicates, name in banded), []).append(name)
     only = len(shown) == 1
     foot += [text if only else f"{', '.join(names)}: {text}" for text, names in shown.items()]
     if not shown:
@@ -213,7 +221,7 @@ def _head_and_foot(picture, figure: Figure, found: dict, quick: bool, width: int
     picture.supxlabel(text, x=0.01, ha="left", size=8, color=GREY)
 
 
-def _source(replicates: list[Replicate]) -> str:
+def _source(replicates: list[Replicate], banded: bool) -> str:
     """Which seeds of whose, such as "seed 42 · published results"."""
     parts = []
     for source in _unique(r.source for r in replicates):
@@ -224,7 +232,7 @@ def _source(replicates: list[Replicate]) -> str:
             if len(seeds) == 1
             else f"{len(seeds)} seeds ({which}) · {source}"
         )
-    if len(replicates) > 1:
+    if len(replicates) > 1 and banded:
         parts.append(f"line: mean, band: ± 1 standard deviation (n = {len(replicates)})")
     return " · ".join(parts)
 

@@ -37,6 +37,7 @@ CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
 OWN = (CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY)
 # Computed afterwards from a finished run's weights, by landscape.py and spectrum.py.
 LANDSCAPE, PATHS, SPECTRUM = "landscape.csv", "landscape_paths.csv", "spectrum.csv"
+SURFACE_TENSOR, SURFACE_FILTER = "surface_tensor.csv", "surface_filter.csv"
 WEIGHTS_HEADER = struct.Struct("<8sq")  # b"weights1", number of weights in a row
 EXIT_BUSY = 75  # another process writes this folder (sysexits' EX_TEMPFAIL)
 EXIT_STOPPED = 76  # stopped on request with a checkpoint; start again to continue

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import curves
 from experiments import find_run
-from measures import Never, NotMeasured, Quantity, show
+from measures import TIMES, Never, NotMeasured, Quantity, show
 
 REPRODUCED, PARTLY, FAILED, NOT_RUN = "reproduced", "partly", "not reproduced", "not run"
 PICTURE, TEXT = "read off the published picture", "the text"  # words of sources
@@ -140,7 +140,7 @@ class Less:
         if isinstance(a, Never) or not math.isfinite(a):
             return False
         if isinstance(b, Never):  # later than b.by, whenever it may come
-            return self.right[1].unit == "epoch" and a <= b.by
+            return self.right[1].unit in TIMES and a <= b.by
         return a <= b if self.equal else a < b
 
     def measured(self, seeds) -> str:
@@ -188,6 +188,7 @@ class Claim:
         source: where they come from, such as "paper, Fig. 1a, read off the published picture".
         checks: what is measured and what it is held to.
         seeds: only these; None: every seed that has complete runs.
+        size: which form of the runs it speaks of, "full" or "cpu".
     """
 
     panel: str
@@ -196,11 +197,12 @@ class Claim:
     source: str
     checks: tuple[Within | Less, ...]
     seeds: tuple[int, ...] | None = None
+    size: str = "full"
 
     @property
     def figure(self) -> str:
         """The figure's id: "4" of "4 left", "controls" of "controls 1a"."""
-        return re.match(r"\d+|\w+", self.panel)[0]
+        return re.match(r"\d+|[\w-]+", self.panel)[0]
 
     @property
     def held_to(self) -> str:
