@@ -1,19 +1,17 @@
 """What the related grokking systems measure of a run: delay, outcome, best accuracy, dimension.
 
-First pure functions of one metrics.csv as a table; then the quantities (measures.py) that claims
-make of them. Accuracies are 0 to 1, times are steps (optimizer updates) unless epochs are asked
-for. None means "never": an event that a run did not reach within its budget. Imports no torch.
+Pure functions of one metrics.csv as a table; quantities_related.py makes of them what claims need.
+Accuracies are 0 to 1, times are steps (optimizer updates) unless epochs are asked for. None means
+"never": an event that a run did not reach within its budget. Imports no torch.
 """
 
 import math
-import statistics
 from typing import NamedTuple
 
 import numpy
 import pandas
 
-import runs
-from measures import TEST, TRAIN, Never, NotMeasured, Quantity, name, show
+from measures import TEST, TRAIN
 
 THRESHOLD = 0.95  # accuracy that counts as learned, of 002
 GROKKED = 0.99  # of 001 and of Power et al.
@@ -115,16 +113,35 @@ def steps_to(table: pandas.DataFrame, level: float = GROKKED, column: str = TEST
 # ---------------------------------------------------------------------------------- dimension
 
 
-def test_rise(table: pandas.DataFrame, share: float = RISE, *, fit: float = THRESHOLD):
+def _waiting(table: pandas.DataFrame, fit: float):
+    """(rows from the first fitted one on, position of the half rise, plateau); None: not fitted."""
+    fitted = numpy.flatnonzero(table[TRAIN].to_numpy() >= fit)
+    if not len(fitted):
+        return None
+    rows = table.iloc[fitted[0] :]
+    accuracy = rows[TEST].to_numpy()
+    half = numpy.flatnonzero(accuracy >= (accuracy[0] + accuracy.max()) / 2)[0]
+    return rows, half, float(numpy.median(accuracy[:half])) if half else float(accuracy[0])
+
+
+def plateau(table: pandas.DataFrame, *, fit: float = THRESHOLD) -> float | None:
+    """The test accuracy at which a run waits between fitting and generalizing; None: not fitted.
+
+    Chance is not it: a random split of a commutative operation gives away the mirror image of about
+    the trained share of pairs. With F the first row with training accuracy >= fit, B the best test
+    accuracy from F on, and H the first row from F on with test accuracy >= (accuracy in F + B) / 2,
+    it is the median over the rows from F up to H, H left out; the accuracy in F where H is F.
+    """
+    found = _waiting(table, fit)
+    return None if found is None else found[2]
+
+
+def rise(table: pandas.DataFrame, share: float = RISE, *, fit: float = THRESHOLD) -> float | None:
     """The step at which test accuracy begins to rise above its plateau before grokking.
 
-    Chance is not the baseline: a random split of a commutative operation gives away the mirror
-    image of about the trained share of pairs, and test accuracy waits there. With F the first row
-    with training accuracy >= fit and B the best test accuracy from F on, H is the first row from F
-    on with test accuracy >= (accuracy in F + B) / 2; the plateau A is the median over the rows from
-    F up to H, H left out (the accuracy in F where there are none). With L the first row from H on
-    with test accuracy >= A + share * (B - A), the rise is the row after the last one between F and
-    L that is below this, so that a passing peak on the plateau is none.
+    With F, B, H and the plateau A as in `plateau`, and L the first row from H on with test accuracy
+    >= A + share * (B - A), it is the row after the last one between F and L that is below this, so
+    that a passing peak on the plateau is none.
 
     Args:
         table: columns step, train_accuracy, test_accuracy.
@@ -135,23 +152,17 @@ def test_rise(table: pandas.DataFrame, share: float = RISE, *, fit: float = THRE
         The step; None where the training set was never fitted, or where test accuracy gained less
         than GENERALIZED over the plateau, as in runs that never grok.
     """
-    fitted = numpy.flatnonzero(table[TRAIN].to_numpy() >= fit)
-    if not len(fitted):
+    found = _waiting(table, fit)
+    if found is None:
         return None
-    rows = table.iloc[fitted[0] :]
+    rows, half, low = found
     accuracy = rows[TEST].to_numpy()
-    best = accuracy.max()
-    half = numpy.flatnonzero(accuracy >= (accuracy[0] + best) / 2)[0]
-    plateau = float(numpy.median(accuracy[:half])) if half else accuracy[0]
-    if best - plateau < GENERALIZED:
+    if accuracy.max() - low < GENERALIZED:
         return None
-    risen = accuracy >= plateau + share * (best - plateau)
+    risen = accuracy >= low + share * (accuracy.max() - low)
     late = half + numpy.flatnonzero(risen[half:])[0]
     before = numpy.flatnonzero(~risen[:late])
     return float(rows["step"].iloc[before[-1] + 1 if len(before) else 0])
-
-
-test_rise.__test__ = False  # no test of pytest's
 
 
 def dimension_column(table: pandas.DataFrame) -> str | None:
@@ -207,7 +218,7 @@ def dimension_lead(
     Args:
         table: columns step, train_accuracy, test_accuracy, dimension_train or dimension_test.
         fall: as in dimension_drop; None: the step of the maximum, where the fall begins.
-        share: as in test_rise.
+        share: as in rise.
 
     Source: 004 ("predicted", later "detected"); no definition was published, these are ours.
     """
@@ -215,143 +226,4 @@ def dimension_lead(
     column = dimension_column(table)
     steps = table["step"][table[column].notna()] if column else table["step"]
     interval = float(steps.diff().median()) if len(steps) > 1 else math.nan
-    return Lead(drop, test_rise(table, share), float(table["step"].iloc[-1]), interval)
-
-
-# ---------------------------------------------------------------------------------- quantities
-
-
-def _last(table, column="step") -> float:
-    return float(table[column].iloc[-1])
-
-
-def _percent(level: float) -> str:
-    return show(level, "percent")
-
-
-def step_of(run: str, column: str, level: float) -> Quantity:
-    """The first step with a column at `level` or above it."""
-
-    def of(tables):
-        step = steps_to(tables[run], level, column)
-        return Never(_last(tables[run])) if step is None else step
-
-    words = f"first step with {name(column)} ≥ {_percent(level)}"
-    return Quantity(words, "step", (run,), of)
-
-
-def delay_of(
-    run: str, threshold: float = THRESHOLD, *, unit: str = "step", relative=False
-) -> Quantity:
-    """The grokking delay in steps or epochs ("step", "epoch").
-
-    Never where test accuracy did not follow: longer than the rest of the run.
-    """
-
-    def of(tables):
-        delay = grokking_delay(tables[run], threshold, relative=relative)
-        start, value = (
-            (delay.train_step, delay.steps) if unit == "step" else (delay.train_epoch, delay.epochs)
-        )
-        if start is None:
-            return Never(by=0.0)  # no delay has begun: nothing is known of its length
-        return Never(by=_last(tables[run], unit) - start) if value is None else value
-
-    level = f"{_percent(threshold)}{' of the best' if relative else ''}"
-    return Quantity(f"{unit}s from {level} train accuracy to {level} test", unit, (run,), of)
-
-
-def best(run: str, *, steps=math.inf, epochs=math.inf) -> Quantity:
-    """The best test accuracy within a budget."""
-    limits = [f"{n:,.10g} {u}" for n, u in ((steps, "steps"), (epochs, "epochs")) if n < math.inf]
-    words = f"best test accuracy{' within ' if limits else ''}{' and '.join(limits)}"
-    return Quantity(
-        words, "percent", (run,), lambda t: best_within(t[run], steps=steps, epochs=epochs)
-    )
-
-
-def step_of_largest(run: str, column: str, words: str = "") -> Quantity:
-    """The step of the largest value of a column, the first of equals."""
-
-    def of(tables):
-        table = tables[run]
-        return float(table["step"][table[column].idxmax()])
-
-    return Quantity(words or f"step of the largest {name(column)}", "step", (run,), of)
-
-
-def rise_of(run: str, share: float = RISE) -> Quantity:
-    """The step at which test accuracy has risen above its plateau; see test_rise."""
-
-    def of(tables):
-        step = test_rise(tables[run], share)
-        return Never(_last(tables[run])) if step is None else step
-
-    words = f"step with test accuracy {_percent(share)} of the way from its plateau to its best"
-    return Quantity(words, "step", (run,), of)
-
-
-def lead_of(run: str, *, fall: float | None = FALL, share: float = RISE) -> Quantity:
-    """Steps by which the drop of the dimension leads the rise of test accuracy."""
-
-    def of(tables):
-        lead = dimension_lead(tables[run], fall=fall, share=share)
-        return Never(lead.end) if lead.steps is None else lead.steps
-
-    drop = "the maximum" if fall is None else f"a fall by {_percent(fall)}"
-    words = f"steps from {drop} of the dimension to the rise of test accuracy"
-    return Quantity(words, "number", (run,), of)
-
-
-def fall_of(run: str) -> Quantity:
-    """The share of its maximum by which the dimension has fallen when the run ends."""
-
-    def of(tables):
-        column = dimension_column(tables[run])
-        if column is None:
-            return math.nan
-        values = tables[run][column].dropna()
-        return float(1 - values.iloc[-1] / values.max())
-
-    return Quantity("fall of the dimension from its maximum to the end", "percent", (run,), of)
-
-
-def midway(words: str, *times: Quantity) -> Quantity:
-    """The median of several times, never counted as later than all; Never where it is one."""
-
-    def of(tables):
-        values = [q.of(tables) for q in times]
-        missed = [v for v in values if isinstance(v, Never)]
-        median = statistics.median(math.inf if isinstance(v, Never) else v for v in values)
-        return max(missed, key=lambda v: v.by) if median == math.inf else float(median)
-
-    names = tuple(dict.fromkeys(r for q in times for r in q.runs))
-    return Quantity(words, times[0].unit, names, of)
-
-
-def missed(words: str, *times: Quantity) -> Quantity:
-    """The share of several times that are Never."""
-    names = tuple(dict.fromkeys(r for q in times for r in q.runs))
-    return Quantity(
-        words,
-        "percent",
-        names,
-        lambda t: sum(isinstance(q.of(t), Never) for q in times) / len(times),
-    )
-
-
-def surface_range(
-    run: str, column: str = "train_loss", file: str = runs.SURFACE_TENSOR
-) -> Quantity:
-    """Largest minus smallest value of a column over the grid of a loss surface beside the run."""
-
-    def of(tables):
-        path = tables[run].attrs["folder"] / file
-        if not path.is_file():
-            short = "/".join(path.parent.parts[-3:])
-            raise NotMeasured(f"{short} has no {file}; python landscape.py {short} makes it")
-        values = pandas.read_csv(path)[column]
-        return float(values.max() - values.min())
-
-    kind = "filter-normalised" if file == runs.SURFACE_FILTER else "per-tensor"
-    return Quantity(f"range of the {name(column)} over the {kind} surface", "number", (run,), of)
+    return Lead(drop, rise(table, share), float(table["step"].iloc[-1]), interval)

@@ -11,7 +11,7 @@ import numpy
 import pandas
 from matplotlib.lines import Line2D
 
-from measures_related import GROKKED, best_within, steps_to, test_rise
+from measures_related import GROKKED, best_within, rise, steps_to
 from panels import GREY, PERCENT, Line, entry, percent_axis, ticks, widths
 from panels_appendix import with_column
 
@@ -122,7 +122,7 @@ def draw_attention_norm(axes, lines: list[Line], end: int | None) -> list[Line2D
     entries, starred = [], False
     for line, width in widths(lines):
         plot_steps(top, line, FIRST_LAYER, linewidth=width)
-        rises = [(r.metrics, test_rise(r.metrics)) for r in line.replicates]
+        rises = [(r.metrics, rise(r.metrics)) for r in line.replicates]
         found = [(m.set_index("step")[FIRST_LAYER].loc[s], s) for m, s in rises if s is not None]
         for norm, step in found:
             starred = True
