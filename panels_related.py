@@ -128,8 +128,11 @@ def draw_attention_norm(axes, lines: list[Line], end: int | None) -> list[Line2D
             starred = True
             top.plot(step, norm, "*", color=line.color, markersize=13, markeredgecolor="black",
                      zorder=5)  # fmt: skip
-        text = f"{line.label}: test rises at step {statistics.median(s for _, s in found):,.0f}"
-        entries.append(entry(text if found else f"{line.label}: test does not rise", line.color))
+        said = "test does not rise"
+        if found:
+            said = f"test rises at step {statistics.median(s for _, s in found):,.0f}"
+            said += f" ({len(found)} of {len(rises)} seeds)" if len(found) < len(rises) else ""
+        entries.append(entry(f"{line.label}: {said}", line.color))
     top.set_ylabel("Norm of the first layer's\nattention QKV weights (L2)")
     if lines:
         top.set_ylim(bottom=0)
