@@ -193,7 +193,7 @@ LANDSCAPE = (
         size="cpu",
     ),
     Claim(
-        panel="landscape surface",
+        panel="landscape",
         words="The loss around a grokking network varies more, directions of norm 1 per tensor",
         paper="up to 8 times the range; 20 to 24 against 5.4 in its own grids",
         source=JSONS,
@@ -201,7 +201,7 @@ LANDSCAPE = (
         size="cpu",
     ),
     Claim(
-        panel="landscape surface",
+        panel="landscape",
         words="The ratio of the two ranges is as published, within a factor of 2",
         paper="“up to 8”; 3.7 and 4.4 in its own grids",
         source=JSONS,
@@ -218,7 +218,7 @@ LANDSCAPE = (
         size="cpu",
     ),
     Claim(
-        panel="landscape surface_filter",
+        panel="landscape",
         words="It varies more with filter-normalised directions, too",
         paper="up to 8 times (per tensor; it cites filter normalisation and does not use it)",
         source="002, README",

@@ -16,10 +16,11 @@ import runs
 from measures_related import BAND, THRESHOLD, grokking_delay
 from panels import PERCENT, Line, entry
 from panels_related import narrow
-from panels_weights import note
+from panels_weights import note, short_path
 
 MAP = "viridis"
 OUTLINE = "#D55E00"
+DIRECTIONS = {runs.SURFACE_TENSOR: "tensor", runs.SURFACE_FILTER: "filter"}
 
 # ---------------------------------------------------------------------------------- delay
 
@@ -191,8 +192,9 @@ def _draw_surface(axes, lines: list[Line], file: str) -> list[Line2D]:
     ]
     if not found:
         if lines:
-            folder = "/".join(lines[0].replicates[0].folder.parts[-3:])
-            note(axes[0], f"no {file} beside the run\n\nmake it:\npython surface.py {folder}")
+            folder = short_path(lines[0].replicates[0].folder)
+            script = f"python landscape.py {folder} \\\n  --directions {DIRECTIONS[file]}"
+            note(axes[0], f"no {file} beside the run\n\nmake it:\n{script}")
             for part in axes[1:]:
                 part.set_visible(False)
         return []

@@ -185,8 +185,8 @@ def surface_range(
     def of(tables):
         path = tables[run].attrs["folder"] / file
         if not path.is_file():
-            short = "/".join(path.parent.parts[-3:])
-            raise NotMeasured(f"{short} has no {file}; python landscape.py {short} makes it")
+            make = "python plots.py --figures landscape, with the run's --size, makes it"
+            raise NotMeasured(f"{run} has no {file}; {make}")
         values = pandas.read_csv(path)[column]
         return float(values.max() - values.min())
 

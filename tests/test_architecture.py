@@ -20,7 +20,11 @@ ARROWS = {
     "manifest_body": "manifest",
     "manifest_appendix": "config manifest",
     "manifest_controls": "manifest",
-    "experiments": "config manifest manifest_appendix manifest_body manifest_controls",
+    "manifest_presets": "config",
+    "manifest_grids": "config manifest manifest_presets",
+    "manifest_related": "manifest manifest_grids manifest_presets",
+    "experiments": "config manifest manifest_appendix manifest_body manifest_controls"
+    " manifest_related",
     "stablemax": "",
     "optimizers": "",
     "losses": "stablemax",
@@ -31,10 +35,10 @@ ARROWS = {
     "datasets": "config",
     "session": "config datasets losses metrics models optimizers stablemax",
     "train": "config experiments flags runs session",
-    "curves": "config experiments runs",
+    "curves": "config config_rules experiments runs",
     "panels": "config curves experiments runs",
     "panels_appendix": "panels",
-    "panels_weights": "panels runs spectrum",
+    "panels_weights": "experiments panels runs spectrum",
     "panels_related": "measures_related panels panels_appendix",
     "panels_grids": "measures_related panels panels_related panels_weights runs",
     "panels_dimension": "measures_related panels panels_related",
@@ -55,12 +59,12 @@ ARROWS = {
     "claims_controls": "measures verdicts",
     "claims_grids": "measures measures_related quantities_related verdicts",
     "claims_related": "claims_grids measures quantities_related runs verdicts",
-    "claims": "claim_table claims_appendix claims_body claims_controls claims_main experiments"
-    " measures verdicts",
-    "plan": "config experiments runs",
+    "claims": "claim_table claims_appendix claims_body claims_controls claims_main claims_related"
+    " experiments measures verdicts",
+    "plan": "config config_rules experiments manifest_presets runs",
     "local": "plan runs",
-    "progress": "experiments plan runs",
-    "launch": "config experiments flags local plan progress runs",
+    "progress": "plan runs",
+    "launch": "experiments flags local plan progress runs",
 }
 LONGEST = 500  # lines; a file that grows past it knows something it should not
 

@@ -63,7 +63,7 @@ A, B = "add_orthoadamw", "add_stablemax"  # any two runs of the manifest
 
 def write(root, run, seed=42, epochs=(0, 10, 20, 30), complete=True, **columns):
     """A run folder; step is twice the epoch, so that a measure in steps would show."""
-    config = find_run(run).form(False, seed)[1]
+    config = find_run(run).form("full", seed)[1]
     with runs.RunFolder(runs.run_folder(root, run, seed), config) as folder:
         for i, epoch in enumerate(epochs):
             row = {"step": 2 * epoch, "epoch": float(epoch)}

@@ -18,7 +18,8 @@ import plan
 import progress
 import runs
 
-CHOICES = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, controls"
+RELATED = "division, s5, architectures, optimizers, k-sum, delay-map, landscape, mnist, dimension"
+CHOICES = f"1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, controls, {RELATED}, related"
 FIGURE_1 = ["add_orthoadamw", "add_stablemax", "add_softmax64"]
 
 
@@ -121,7 +122,7 @@ def test_starting_imports_nothing_slow():
 
 def test_a_shared_run_is_planned_once_for_each_seed():
     figures = experiments.find_figures(["1", "4"])
-    jobs = plan.plan(figures, quick=False, seeds=[1, 2], root="r")
+    jobs = plan.plan(figures, size="full", seeds=[1, 2], root="r")
     names = {run.name for figure in figures for run in figure.runs}
     assert len(names) == 9  # add_stablemax is in both
     assert sorted((j.run, j.seed) for j in jobs) == sorted((n, s) for n in names for s in (1, 2))
@@ -130,7 +131,7 @@ def test_a_shared_run_is_planned_once_for_each_seed():
 
 
 def test_the_longest_run_is_planned_first():
-    jobs = plan.plan(experiments.find_figures([]), quick=False, seeds=[42], root="r")
+    jobs = plan.plan(experiments.find_figures([]), size="full", seeds=[42], root="r")
     expected = [plan.expected_seconds(job.config) for job in jobs]
     assert expected == sorted(expected, reverse=True)
     assert min(expected) > 0
@@ -250,7 +251,7 @@ def test_an_unusable_root_is_refused_in_one_line(launcher):
 
 
 def test_a_failing_run_stops_no_other_and_its_log_is_shown(launcher):
-    longest = plan.plan(experiments.find_figures(["1"]), quick=True, seeds=[42], root="r")[0].run
+    longest = plan.plan(experiments.find_figures(["1"]), size="quick", seeds=[42], root="r")[0].run
     answer = launcher.run(*quick_1("--jobs", "1"), fake={longest: "fail"})
     assert answer.returncode == 1
     assert launcher.events("start")[0][1] == longest
@@ -377,7 +378,7 @@ def test_runs_outlive_a_killed_launcher_and_are_shared_by_the_next(launcher):
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(launcher, force):
-    _, config = experiments.find_run("add_stablemax").form(True, 42)
+    _, config = experiments.find_run("add_stablemax").form("quick", 42)
     with runs.RunFolder(launcher.folder("add_stablemax"), config):
         process = launcher.start(*quick_1("--jobs", "1", *force))
         launcher.wait_for("end", 2)  # the others end while this one is held
@@ -391,7 +392,7 @@ def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(l
 
 
 def test_a_result_of_another_process_is_taken_as_it_is_even_with_force(launcher):
-    _, config = experiments.find_run("add_stablemax").form(True, 42)
+    _, config = experiments.find_run("add_stablemax").form("quick", 42)
     with runs.RunFolder(launcher.folder("add_stablemax"), config) as folder:
         process = launcher.start(*quick_1("--force"))
         launcher.wait_for("end", 2)

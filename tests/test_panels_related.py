@@ -344,7 +344,7 @@ def test_the_first_seed_with_a_surface_is_drawn_and_named(places):
 def test_a_missing_surface_names_its_command(places):
     run = places.write("late", BASE, **LATE)
     axes = places.draw("surface", (run, "grokking"))
-    assert "own/late/seed_42" in texts(axes) and "python" in texts(axes)
+    assert "python landscape.py own/late/seed_42 \\ --directions tensor" in texts(axes)
     assert not axes.collections
 
 

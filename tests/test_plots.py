@@ -43,12 +43,12 @@ NOTEBOOK = ROOT / "paper_plots.ipynb"
 COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "weight_norm")
 
 
-def write(root, run, seed=42, quick=False, rows=6, complete=True, summary=None, **columns):
+def write(root, run, seed=42, size="full", rows=6, complete=True, summary=None, **columns):
     """A run folder with few rows; unless given, a column's values are drawn for this very run.
 
     step is twice the epoch, so that a plot against steps would show.
     """
-    name, config = run.form(quick, seed)
+    name, config = run.form(size, seed)
     generator = numpy.random.default_rng(zlib.crc32(f"{name} {seed}".encode()))
     table = {c: generator.random(rows).tolist() for c in COLUMNS} | columns
     rows = len(next(iter(columns.values()))) if columns else rows
@@ -109,11 +109,11 @@ def run_axes(picture, figure) -> list:
 # ---------------------------------------------------------------------------------- data and labels
 
 
-@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("size", ["full", "quick"])
 @pytest.mark.parametrize("figure", [FIGURE_1, FIGURE_2, FIGURE_4, FIGURE_6], ids=lambda f: f.id)
-def test_the_curve_under_each_label_is_the_run_of_that_label(figure, quick, places):
-    data = {r.name: write(places["runs_root"], r, quick=quick) for r in figure.runs}
-    picture = plots.draw_figure(figure, quick=quick, **places)
+def test_the_curve_under_each_label_is_the_run_of_that_label(figure, size, places):
+    data = {r.name: write(places["runs_root"], r, size=size) for r in figure.runs}
+    picture = plots.draw_figure(figure, size=size, **places)
     for axes, panel in zip(run_axes(picture, figure), figure.panels, strict=True):
         if panel.kind not in panels.KINDS:
             continue  # tests/test_panels_appendix.py
@@ -123,7 +123,7 @@ def test_the_curve_under_each_label_is_the_run_of_that_label(figure, quick, plac
         entries = legend(below or axes)
         assert len({c for c in entries.values() if c != plots.GREY}) == len(panel.curves)
         for curve in panel.curves:
-            wanted = curves.in_form(curve.label, curve.run, quick)
+            wanted = curves.in_form(curve.label, curve.run, size)
             names = [n for n in entries if n.removeprefix("Test: ").split(": 50 %")[0] == wanted]
             assert len(names) == 1, (wanted, list(entries))
             color = entries[names[0]]
@@ -144,7 +144,7 @@ def test_the_curve_under_each_label_is_the_run_of_that_label(figure, quick, plac
 def test_axes_carry_units_and_the_published_end_of_the_epochs(places):
     for run in FIGURE_1.runs:
         write(places["runs_root"], run)
-        write(places["runs_root"], run, quick=True)
+        write(places["runs_root"], run, size="quick")
     axes = run_axes(plots.draw_figure(FIGURE_1, **places), FIGURE_1)
     assert {a.get_xlabel() for a in axes} == {"Epoch"}
     assert {a.get_ylabel() for a in axes} == {"Accuracy (%)"}
@@ -342,13 +342,13 @@ def test_a_missing_quick_or_seeded_run_names_exactly_its_command(places):
 def test_the_command_makes_runs_where_they_are_looked_for(tmp_path, monkeypatch):
     monkeypatch.delenv("GROKKING_RUNS", raising=False)
     plain = "./run_main_experiments.sh --figures 1"
-    assert curves.command(FIGURE_1, False) == plain
-    assert curves.command(FIGURE_1, False, runs_root=ROOT / "runs") == plain
+    assert curves.command(FIGURE_1, "full") == plain
+    assert curves.command(FIGURE_1, "full", runs_root=ROOT / "runs") == plain
     monkeypatch.chdir(tmp_path)
-    elsewhere = curves.command(FIGURE_1, True, [1, 2], runs_root=tmp_path / "my runs")
+    elsewhere = curves.command(FIGURE_1, "quick", [1, 2], runs_root=tmp_path / "my runs")
     assert elsewhere == f"{plain} --quick --seeds 1,2 --runs 'my runs'"
     monkeypatch.setenv("GROKKING_RUNS", str(tmp_path / "other"))
-    assert curves.command(FIGURE_1, False) == f"{plain} --runs other"
+    assert curves.command(FIGURE_1, "full") == f"{plain} --runs other"
 
 
 def test_read_run_gives_the_table_or_names_the_command(places):
@@ -409,8 +409,8 @@ def test_the_mean_ends_where_the_shortest_replicate_ends(places):
 
 
 def test_quick_and_full_runs_are_never_mixed(places):
-    write(places["runs_root"], ADD_STABLEMAX, quick=True)
-    write(places["results_root"], ADD_SOFTMAX64, quick=True)  # nothing quick is published
+    write(places["runs_root"], ADD_STABLEMAX, size="quick")
+    write(places["results_root"], ADD_SOFTMAX64, size="quick")  # nothing quick is published
     assert sources(ADD_STABLEMAX, places) == []
     assert sources(ADD_STABLEMAX, places, quick=True) == [(42, "your runs")]
     assert sources(ADD_SOFTMAX64, places, quick=True) == []
@@ -420,7 +420,7 @@ def test_quick_and_full_runs_are_never_mixed(places):
 
 def test_quick_figures_are_marked_and_full_ones_are_not(places):
     for run in FIGURE_2.runs:
-        write(places["runs_root"], run, quick=True)
+        write(places["runs_root"], run, size="quick")
         write(places["runs_root"], run)
     quick, full = (plots.draw_figure(FIGURE_2, quick=q, **places) for q in (True, False))
     assert "QUICK LOOK" in texts(quick)
@@ -444,18 +444,18 @@ def test_quick_settings_are_worded_from_the_configuration():
         quick=replace(config, modulo=7, train_fraction=0.57, num_epochs=1234, lr=0.5),
     )
     expected = "addition mod 7, 57 % of the pairs, 1,234 epochs, lr 0.5"
-    assert curves.quick_settings(run) == expected
+    assert ", ".join(curves.settings(run, "quick")) == expected
     same = replace(run, quick=config)
     share = f"{100 * config.train_fraction:g} % of the pairs"
     expected = f"addition mod {config.modulo}, {share}, {config.num_epochs:,} epochs"
-    assert curves.quick_settings(same) == expected
+    assert ", ".join(curves.settings(same, "quick")) == expected
 
 
 def test_labels_of_the_full_form_are_restated_for_the_quick_form():
     run, of = PRODUCT_STABLEMAX, PRODUCT_STABLEMAX.quick
-    assert curves.in_form("product mod 113", run, True) == f"product mod {of.modulo}"
-    assert curves.in_form("product mod 113", run, False) == "product mod 113"
-    assert curves.in_form("mod 1130, 140 %, 0.40 %", run, True) == "mod 1130, 140 %, 0.40 %"
+    assert curves.in_form("product mod 113", run, "quick") == f"product mod {of.modulo}"
+    assert curves.in_form("product mod 113", run, "full") == "product mod 113"
+    assert curves.in_form("mod 1130, 140 %, 0.40 %", run, "quick") == "mod 1130, 140 %, 0.40 %"
 
 
 def test_a_figure_without_runs_has_no_quick_form(tmp_path, places):
@@ -485,7 +485,7 @@ def test_measured_prints_first_epochs_final_values_and_what_is_missing(places, c
 
 def test_files_are_named_after_figure_and_form(tmp_path, places):
     write(places["runs_root"], ADD_STABLEMAX)
-    write(places["runs_root"], ADD_STABLEMAX, quick=True)
+    write(places["runs_root"], ADD_STABLEMAX, size="quick")
     out = tmp_path / "new" / "pictures"
     full = plots.draw_figures([FIGURE_1, FIGURE_3], out_dir=out, **places)
     quick = plots.draw_figures([FIGURE_1], out_dir=out, quick=True, **places)
