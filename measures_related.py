@@ -113,15 +113,15 @@ def steps_to(table: pandas.DataFrame, level: float = GROKKED, column: str = TEST
 # ---------------------------------------------------------------------------------- dimension
 
 
-def _waiting(table: pandas.DataFrame, fit: float):
-    """(rows from the first fitted one on, position of the half rise, plateau); None: not fitted."""
-    fitted = numpy.flatnonzero(table[TRAIN].to_numpy() >= fit)
-    if not len(fitted):
-        return None
-    rows = table.iloc[fitted[0] :]
-    accuracy = rows[TEST].to_numpy()
+def _half_rise(accuracy: numpy.ndarray) -> tuple[int, float]:
+    """(position of the half rise, plateau) of the test accuracies of a run or of its end."""
     half = numpy.flatnonzero(accuracy >= (accuracy[0] + accuracy.max()) / 2)[0]
-    return rows, half, float(numpy.median(accuracy[:half])) if half else float(accuracy[0])
+    return half, float(numpy.median(accuracy[:half])) if half else float(accuracy[0])
+
+
+def _fitted(table: pandas.DataFrame, fit: float) -> pandas.DataFrame:
+    """The rows from the first one with training accuracy >= fit on; none: never."""
+    return table[numpy.maximum.accumulate(table[TRAIN].to_numpy() >= fit)]
 
 
 def plateau(table: pandas.DataFrame, *, fit: float = THRESHOLD) -> float | None:
@@ -132,8 +132,8 @@ def plateau(table: pandas.DataFrame, *, fit: float = THRESHOLD) -> float | None:
     accuracy from F on, and H the first row from F on with test accuracy >= (accuracy in F + B) / 2,
     it is the median over the rows from F up to H, H left out; the accuracy in F where H is F.
     """
-    found = _waiting(table, fit)
-    return None if found is None else found[2]
+    rows = _fitted(table, fit)
+    return _half_rise(rows[TEST].to_numpy())[1] if len(rows) else None
 
 
 def rise(table: pandas.DataFrame, share: float = RISE, *, fit: float = THRESHOLD) -> float | None:
@@ -141,7 +141,8 @@ def rise(table: pandas.DataFrame, share: float = RISE, *, fit: float = THRESHOLD
 
     With F, B, H and the plateau A as in `plateau`, and L the first row from H on with test accuracy
     >= A + share * (B - A), it is the row after the last one between F and L that is below this, so
-    that a passing peak on the plateau is none.
+    that a passing peak on the plateau is none. A run that has generalized when it is fitted (B >=
+    fit and B - A < GENERALIZED) never waited: there F is its row 0.
 
     Args:
         table: columns step, train_accuracy, test_accuracy.
@@ -150,19 +151,22 @@ def rise(table: pandas.DataFrame, share: float = RISE, *, fit: float = THRESHOLD
 
     Returns:
         The step; None where the training set was never fitted, or where test accuracy gained less
-        than GENERALIZED over the plateau, as in runs that never grok.
+        than GENERALIZED over the plateau and stays below `fit`, as in runs that never grok.
     """
-    found = _waiting(table, fit)
-    if found is None:
-        return None
-    rows, half, low = found
-    accuracy = rows[TEST].to_numpy()
-    if accuracy.max() - low < GENERALIZED:
-        return None
-    risen = accuracy >= low + share * (accuracy.max() - low)
-    late = half + numpy.flatnonzero(risen[half:])[0]
-    before = numpy.flatnonzero(~risen[:late])
-    return float(rows["step"].iloc[before[-1] + 1 if len(before) else 0])
+    for rows in (_fitted(table, fit), table):
+        if not len(rows):
+            return None
+        accuracy = rows[TEST].to_numpy()
+        best = accuracy.max()
+        half, low = _half_rise(accuracy)
+        if best - low >= GENERALIZED:
+            risen = accuracy >= low + share * (best - low)
+            late = half + numpy.flatnonzero(risen[half:])[0]
+            before = numpy.flatnonzero(~risen[:late])
+            return float(rows["step"].iloc[before[-1] + 1 if len(before) else 0])
+        if best < fit:
+            return None
+    return None  # the test set was right from the start
 
 
 def dimension_column(table: pandas.DataFrame) -> str | None:

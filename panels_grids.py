@@ -118,7 +118,8 @@ def _draw_delay(axes, lines: list[Line], unit: str) -> list[Line2D]:
     axes.tick_params(length=0)
     axes.grid(False)
     bar = axes.figure.colorbar(image, ax=axes, pad=0.03, label=f"Mean grokking delay ({unit})")
-    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    wide = norm.vmax > 300 * norm.vmin
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _short(v)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     return narrow(_delay_entries(cells))

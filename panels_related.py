@@ -186,7 +186,7 @@ def draw_steps_to_level(axes, lines: list[Line], end: int | None) -> list[Line2D
     (top,) = axes
     entries, reached, censored = [], 0, 0
     grouped = families(lines)
-    for k, (label, family) in enumerate(grouped.items()):
+    for k, ((label, family), width) in enumerate(widths(list(grouped.items()))):
         color, medians = family[0].color, []
         aside = 1.6 * (k - (len(grouped) - 1) / 2)  # triangles of two families must both be seen
         for line in family:
@@ -194,13 +194,13 @@ def draw_steps_to_level(axes, lines: list[Line], end: int | None) -> list[Line2D
             times = [steps_to(r.metrics) for r in line.replicates]
             here = [t for t in times if t is not None]
             reached, censored = reached + len(here), censored + times.count(None)
-            top.plot([share] * len(here), here, "o", color=color, markersize=5, zorder=3)
+            top.plot([share] * len(here), here, "o", color=color, markersize=3 + width, zorder=3)
             if len(here) < len(times):
                 top.plot(share + aside, line.config.total_steps, "^", color=color, markersize=9,
                          markerfacecolor="white", markeredgewidth=1.8, zorder=4)  # fmt: skip
             middle = statistics.median(numpy.inf if t is None else t for t in times)
             medians.append((share, middle if numpy.isfinite(middle) else numpy.nan))
-        top.plot(*zip(*medians, strict=True), color=color)
+        top.plot(*zip(*medians, strict=True), color=color, linewidth=width)
         entries.append(entry(label, color))
     top.set(yscale="log", ylabel=f"Optimizer steps to {PERCENT * GROKKED:g} %\ntest accuracy (log)")
     top.margins(y=0.1)
@@ -222,16 +222,16 @@ def draw_best_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]
     """
     (top,) = axes
     entries, count, short = [], 0, 0
-    for label, family in families(lines).items():
+    for (label, family), width in widths(list(families(lines).items())):
         color, means = family[0].color, []
         for line in family:
             share = PERCENT * line.config.train_fraction
             values = [best_within(r.metrics) for r in line.replicates]
             count, short = count + len(values), short + sum(v < GROKKED for v in values)
             percent = [PERCENT * v for v in values]
-            top.plot([share] * len(values), percent, "o", color=color, markersize=5, zorder=3)
+            top.plot([share] * len(values), percent, "o", color=color, markersize=3 + width)
             means.append((share, statistics.mean(percent)))
-        top.plot(*zip(*means, strict=True), color=color)
+        top.plot(*zip(*means, strict=True), color=color, linewidth=width)
         entries.append(entry(label, color))
     percent_axis(top, "Best test accuracy (%)")
     _fraction_axis(top, lines)

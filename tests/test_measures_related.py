@@ -182,8 +182,13 @@ def test_what_never_generalizes_never_rises():
     assert rise(CONFUSED, fit=0.5) == 60
 
 
-def test_a_run_that_generalizes_as_it_fits_has_no_plateau_to_rise_from():
-    assert rise(TOGETHER) is None
+def test_a_run_that_generalizes_as_it_fits_rises_from_its_start():
+    # 0.97 at fitting, 1 in the end: from 0, a tenth is reached at step 30, half at 30, 0.9 at 60
+    assert rise(TOGETHER) == 30
+    assert rise(TOGETHER, 0.5) == 30
+    assert rise(TOGETHER, 0.9) == 60
+    assert rise(TOGETHER.assign(test_accuracy=[0, 0.6, 0.9, 0.94])) is None  # not generalized
+    assert rise(TOGETHER.assign(test_accuracy=1.0)) is None
 
 
 # ---------------------------------------------------------------------------------- dimension
