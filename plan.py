@@ -92,6 +92,8 @@ def expected_seconds(config: RunConfig) -> float:
     work /= _examples(reference) * _multiply_adds(reference)
     work *= {16: 1, 32: 1, 64: 2}[config.train_precision]
     work /= 2 if reference.train_precision == 64 else 1
+    if config.rotation or config.blur:
+        work *= 2  # turning and blurring images costs as much as learning from them
     proportional = work * (measured - least)
     milliseconds = config.total_steps * (least + proportional)
     if not config.full_batch:

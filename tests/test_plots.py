@@ -19,10 +19,12 @@ import numpy
 import pytest
 from matplotlib.colors import to_hex
 
+import config_rules
 import curves
 import panels
 import plots
 import runs
+from config import RunConfig
 from experiments import (
     ADD_ORTHOADAMW,
     ADD_SOFTMAX64,
@@ -36,6 +38,10 @@ from experiments import (
     FIGURES,
     PRODUCT_STABLEMAX,
     RELATED_FIGURES,
+    RELATED_RUNS,
+    Curve,
+    Figure,
+    Panel,
     Run,
 )
 
@@ -439,6 +445,169 @@ def test_quick_figures_are_marked_and_full_ones_are_not(places):
         assert f"lr {config.lr}" in said  # differs from the paper's
         assert f"{100 * config.train_fraction:g} % training data" in axes.get_title()
     assert str(FIGURE_2.runs[0].config.modulo) not in texts(quick)
+
+
+RELATED_PAIR = Figure(
+    id="s5",
+    title="S5",
+    claim="",
+    panels=tuple(
+        Panel(
+            id=f"s5 {percent}",
+            title=f"Composition, {percent} %",
+            kind="accuracy",
+            curves=(Curve(run=RELATED_RUNS[f"s5_toth_{percent}"], label=f"{percent} %"),),
+        )
+        for percent in (30, 50)
+    ),
+)  # its CPU form: the first run smaller, the second as published
+
+
+def test_the_cpu_size_is_marked_and_says_its_settings_where_they_are_not_the_published(places):
+    small, same = RELATED_PAIR.runs
+    write(places["results_root"], small, size="cpu", rows=5)
+    write(places["results_root"], same, size="cpu", rows=5)  # published in the folder of the full
+    write(places["results_root"], small, test_accuracy=[0.1, 0.2])
+    picture = plots.draw_figure(RELATED_PAIR, size="cpu", **places)
+    assert "CPU SIZE, not the published one" in texts(picture)
+    first, second = run_axes(picture, RELATED_PAIR)
+    (said,) = first.texts
+    assert said.get_text() == "CPU size: composition in S5, 30 % of the pairs, 8,000 steps"
+    assert not second.texts
+    assert [len(drawn(a, legend(a)[f"Test: {p} %"])[0][0]) for a, p in
+            ((first, 30), (second, 50))] == [5, 5]  # fmt: skip
+    assert "no complete run" not in texts(picture)
+    full = texts(plots.draw_figure(RELATED_PAIR, **places))
+    assert "CPU" not in full and "composition in S5, training on 30 %, 50 % of the pairs" in full
+
+
+def test_a_figure_of_the_paper_at_cpu_size_is_the_full_one(places, tmp_path):
+    write(places["results_root"], ADD_STABLEMAX)
+    full, cpu = (texts(plots.draw_figure(FIGURE_1, size=s, **places)) for s in ("full", "cpu"))
+    assert full == cpu and "published results" in full
+    (png, _) = plots.draw_figures([FIGURE_1], out_dir=tmp_path / "out", size="cpu", **places)
+    assert png.name == "figure_1.png"
+    (png, _) = plots.draw_figures([RELATED_PAIR], out_dir=tmp_path / "out", size="cpu", **places)
+    assert png.name == "figure_s5_cpu.png"
+
+
+def test_a_missing_run_of_cpu_size_names_its_command_and_folder(places):
+    picture = texts(plots.draw_figure(RELATED_PAIR, size="cpu", **places))
+    assert picture.count("./run_main_experiments.sh --figures s5 --size cpu") == 2
+    assert "cpu/s5_toth_30" in picture and "cpu/s5_toth_50" not in picture
+    with pytest.raises(runs.RunError, match="--figures s5 --size cpu .*makes it"):
+        plots.read_run("s5_toth_30", size="cpu", **places)
+    write(places["results_root"], RELATED_PAIR.runs[0], size="cpu", test_accuracy=[0.25, 0.75])
+    table = plots.read_run("s5_toth_30", size="cpu", **places)
+    assert table["test_accuracy"].tolist() == [0.25, 0.75]
+    with pytest.raises(ValueError, match="add_pku_lstm_10 has no form of size cpu"):
+        plots.read_run("add_pku_lstm_10", size="cpu", **places)
+
+
+def test_size_and_quick_may_not_contradict_each_other(places):
+    for call in (
+        lambda: plots.draw_figure(FIGURE_1, size="cpu", quick=True, **places),
+        lambda: plots.load_curve(ADD_STABLEMAX, size="full", quick=True, **places),
+    ):
+        with pytest.raises(ValueError, match="quick=True contradicts size"):
+            call()
+    with pytest.raises(ValueError, match="unknown size 'tiny'"):
+        plots.show("1", size="tiny", **places)
+    assert sources(ADD_STABLEMAX, places, size="quick", quick=True) == []
+
+
+def grid_figure():
+    """The delay map with a kind of panel that needs no more than accuracies."""
+    figure = RELATED_FIGURES["delay-map"]
+    return replace(figure, panels=(replace(figure.panels[0], kind="accuracy"),))
+
+
+def test_a_grid_says_how_much_of_it_a_size_has_and_names_few_of_its_missing_runs(places):
+    grid = grid_figure()
+    cells = grid.at("cpu").runs
+    for run in cells[:3]:
+        write(places["runs_root"], run, size="cpu", rows=3)
+    picture = texts(plots.draw_figure(grid, size="cpu", **places))
+    assert "12 of the 108 runs of the published size" in picture
+    assert "rests on 3 complete runs of 12" in picture
+    assert "no complete run of 9 of 12: cpu/" in picture and "and 4 more" in picture
+    assert cells[-1].name not in picture
+    empty = texts(plots.draw_figure(grid, size="full", **places))
+    assert "rests on 0 complete runs of 108" in empty and "and 103 more" in empty
+    assert len(empty) < 3000
+
+
+def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
+    cells = RELATED_FIGURES["delay-map"].at("cpu").runs
+    (said,) = curves.settings_of(cells, "cpu")
+    assert said == (
+        "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 10,000"
+        " steps, at most 8,000 steps, at most 6,000 steps, at most 4,000 steps"
+    )
+    assert len(curves.settings_of(cells[:3], "cpu")) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "share"),
+    [
+        ({"dataset": "tokens", "network": "lstm", "modulo": 11, "terms": 3},
+         "sum of 3 terms mod 11", ("30 %", "of the 3-tuples")),
+        ({"dataset": "tokens", "network": "lstm", "modulo": 97}, "addition mod 97",
+         ("30 %", "of the pairs")),
+        ({"dataset": "tokens", "network": "lstm", "binary_operation": "s5_inverse"},
+         "composition in S5", ("30 %", "of the pairs")),
+        ({"dataset": "tokens", "network": "lstm", "binary_operation": "x2_y2_mod", "modulo": 31},
+         "x² + y² mod 31", ("30 %", "of the pairs")),
+        ({"dataset": "mnist", "train_samples": 1000}, "MNIST", ("1,000", "examples")),
+        ({"dataset": "mnist"}, "MNIST", ("30 %", "of the images")),
+        ({"dataset": "mnist", "mnist_images": "digits"}, "digits of 8×8 pixels",
+         ("30 %", "of the images")),
+    ],
+)  # fmt: skip
+def test_task_and_share_are_worded_from_the_configuration(change, task, share):
+    config = RunConfig(lr=0.01, **change)
+    assert (curves.task(config), curves.share(config)) == (task, share)
+
+
+def test_every_operation_has_words():
+    assert set(curves.OPERATIONS) == set(
+        (*config_rules.MODULAR_OPERATIONS, *config_rules.PERMUTATION_OPERATIONS)
+    )
+
+
+def test_images_of_another_source_are_told():
+    run = RELATED_RUNS["mnist_omnigrok_mse"]
+    assert curves.settings(run, "cpu") == [
+        "MNIST", "1,000 examples", "100,000 steps", "softmax_precision 32", "train_precision 32",
+        "of 5,000 images",
+    ]  # fmt: skip
+    assert curves.settings(run, "full") == ["MNIST", "1,000 examples", "100,000 steps"]
+
+
+def test_measured_counts_in_steps_where_runs_are_so_long_in_steps(places, capsys):
+    figure = RELATED_FIGURES["division"]
+    write(places["runs_root"], figure.runs[0], test_accuracy=[0.0, 0.5, 1.0])
+    plots.measured("division", **places)
+    head, names, row = capsys.readouterr().out.splitlines()
+    assert head == "Measured (levels: first step):" and " steps " in names
+    table = plots.read_run("div_toth_30", **places)
+    assert f" {table['step'].iloc[1]:,} " in row and f" {table['step'].iloc[2]:,} " in row
+
+
+def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeypatch):
+    calls = []
+    monkeypatch.setattr(plots.subprocess, "run", lambda command, **_: calls.append(command))
+    run = RELATED_RUNS["div_power_grokking"]
+    write(places["runs_root"], run, size="cpu")
+    plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
+    folder = runs.run_folder(places["runs_root"], "cpu/div_power_grokking", 42)
+    assert [c[1:] for c in calls] == [
+        [ROOT / "landscape.py", folder, "--directions", "tensor"],
+        [ROOT / "landscape.py", folder, "--directions", "filter"],
+    ]
+    (folder / "landscape_tensor.csv").write_text("")
+    plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
+    assert [c[-1] for c in calls[2:]] == ["filter"]
 
 
 def test_quick_settings_are_worded_from_the_configuration():
