@@ -135,7 +135,7 @@ ARCHITECTURES = (
 # ---------------------------------------------------------------------------------- optimizers
 
 FIG_2 = "001, plot_fig2, best accuracy within 10,000 epochs"
-SMALL = f"{FIG_2}; held to at the CPU size: p = 47, 5,000 updates, SGD at lr 0.02"
+SMALL = f"{FIG_2}; held to at the CPU size: smaller batches, 5,000 updates, SGD at a larger lr"
 
 
 def arm(name: str, percent: int):

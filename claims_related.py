@@ -4,7 +4,6 @@ As in claims.py; those of the grids are in claims_grids.py, where `near` and `si
 No bound was chosen after a run was looked at.
 """
 
-import runs
 from claims_grids import ARCHITECTURES, DELAY_MAP, DIMENSION, OPTIMIZERS, near
 from measures import TEST, TRAIN, at, delay, first, largest, minus, over
 from quantities_related import (
@@ -176,10 +175,10 @@ JSONS = "002, README, and its committed grids (range of the training loss for r 
 NORMS = f"002, attention norm over steps, {PICTURE}"
 
 
-def _smoother(file: str):
+def _smoother(normalisation: str):
     return rising(
-        {"comprehension": surface_range(COMPREHENSION, file=file),
-         "grokking": surface_range(GROKKING, file=file)}
+        {"comprehension": surface_range(COMPREHENSION, normalisation=normalisation),
+         "grokking": surface_range(GROKKING, normalisation=normalisation)}
     )  # fmt: skip
 
 
@@ -197,7 +196,7 @@ LANDSCAPE = (
         words="The loss around a grokking network varies more, directions of norm 1 per tensor",
         paper="up to 8 times the range; 20 to 24 against 5.4 in its own grids",
         source=JSONS,
-        checks=_smoother(runs.SURFACE_TENSOR),
+        checks=_smoother("tensor"),
         size="cpu",
     ),
     Claim(
@@ -222,7 +221,7 @@ LANDSCAPE = (
         words="It varies more with filter-normalised directions, too",
         paper="up to 8 times (per tensor; it cites filter normalisation and does not use it)",
         source="002, README",
-        checks=_smoother(runs.SURFACE_FILTER),
+        checks=_smoother("filter"),
         size="cpu",
     ),
     Claim(

@@ -2,12 +2,22 @@
 
 Nothing here moves a value to the host; `measure` returns 0-dimensional tensors on the device of the
 run, and the caller fetches a whole row at once.
+
+Letters: N examples, C classes.
 """
 
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+
+import attention
+
+# A set of up to WHOLE tokens, or ones of multi-hot rows, goes through a network at once, a larger
+# one in pieces of PIECE; a row of numbers counts as one. The tasks of the main paper, of 12,769
+# pairs at most, go in one piece. 150,000 sequences of 4 tokens through two layers of width 128 with
+# 1,996 logits each take 0.2 GB, with their gradient 0.3 GB.
+WHOLE, PIECE = 2**15, 2**13
 
 # column -> (unit, definition, source)
 COLUMNS = {
@@ -57,12 +67,94 @@ COLUMNS = {
         " tensor",
         "paper, App. C, Fig. 10",
     ),
+    "train_top5": (
+        "0 to 1",
+        "count(target among the 5 largest logits) / N, training set; ties as torch.topk",
+        "Grokking-in-Transformer",
+    ),
+    "test_top5": ("0 to 1", "the same over the test set", "Grokking-in-Transformer"),
+    "gradient_norm": (
+        "nats",
+        "L2 norm of the gradient of train_loss by all weights, evaluation mode;"
+        " gradient_norm/NAME of one tensor",
+        "Grokking-in-Transformer",
+    ),
+    "attention_entropy": (
+        "nats",
+        "mean over layers of the attention's entropy, itself the mean over the first 2,048 training"
+        " examples, the heads and the queries that are read (last layer: the last position);"
+        " attention_entropy/layers.I of one layer",
+        "grokking-via-lid",
+    ),
+    "attention_norm": (
+        "1",
+        "L2 norm of a block of in_proj_weight, attention_norm/layers.I.query, .key and .value",
+        "Grokking-in-Transformer",
+    ),
+    "dimension_train": (
+        "1",
+        "mean local intrinsic dimension of the training set's hidden states, each point's from its"
+        " --dimension_neighbors nearest by --dimension_estimator; empty at other steps than"
+        " multiples of --log_dimension, and with too few distinct states",
+        "grokking-via-lid",
+    ),
+    "dimension_train_std": (
+        "1",
+        "standard deviation of the local dimension over the points",
+        "grokking-via-lid",
+    ),
+    "dimension_train_global": (
+        "1",
+        "TwoNN dimension of the sampled hidden states as one set",
+        "grokking-via-lid",
+    ),
+    "dimension_test": ("1", "dimension_train of the test set", "grokking-via-lid"),
+    "dimension_test_std": ("1", "dimension_train_std of the test set", "grokking-via-lid"),
+    "dimension_test_global": ("1", "dimension_train_global of the test set", "grokking-via-lid"),
 }
+
+
+def slices(inputs: Tensor) -> list[slice]:
+    """Consecutive slices of the rows of inputs (N, T): one, or PIECE tokens each (see WHOLE)."""
+    places = 1 if inputs.is_floating_point() else inputs[0].numel()
+    size = max(1, (WHOLE if len(inputs) * places <= WHOLE else PIECE) // places)
+    return [slice(i, i + size) for i in range(0, len(inputs), size)]
+
+
+def by_example(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    quantities: Callable[[Tensor, Tensor], Iterable[Tensor]],
+) -> list[Tensor]:
+    """`quantities(logits, targets)`, a (n,) tensor each, over all N examples, piece by piece.
+
+    The logits of a large set are never held at once; what fits in one piece is evaluated in one.
+    """
+    # The tuple runs a generator now: waiting, it would keep its logits.
+    parts = [tuple(quantities(model(inputs[s]), targets[s])) for s in slices(inputs)]
+    return [torch.cat(part) for part in zip(*parts, strict=True)]
+
+
+def full_gradient(model: nn.Module, inputs: Tensor, targets: Tensor, loss) -> list[Tensor]:
+    """Gradient of the mean loss over all N examples by each parameter, piece by piece."""
+    weights, total = list(model.parameters()), None
+    for s in slices(inputs):
+        value = loss(model(inputs[s]), targets[s]) * (len(targets[s]) / len(targets))
+        part = torch.autograd.grad(value, weights)
+        total = part if total is None else [t.add_(g) for t, g in zip(total, part, strict=True)]
+    return list(total)
 
 
 def correct_count(logits: Tensor, targets: Tensor) -> Tensor:
     """Number of rows whose largest logit is the target's. logits (N, C), targets (N,)."""
     return (logits.argmax(1) == targets).sum()
+
+
+def is_among_largest(logits: Tensor, targets: Tensor, count: int = 5) -> Tensor:
+    """(N,) whether the target is one of torch.topk's `count` largest logits, or of all C."""
+    largest = logits.topk(min(count, logits.shape[1]), dim=1).indices  # (N, count)
+    return (largest == targets[:, None]).any(1)
 
 
 def softmax_collapse(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -79,11 +171,17 @@ def softmax_collapse(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> tup
     Source: the authors' metric, and Definition 3. They differ on a sample that is confidently
     wrong, which the published metric counts as collapsed.
     """
+    published, label = is_collapsed(logits, targets, dtype)
+    return published.double().mean(), label.double().mean()
+
+
+def is_collapsed(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The samples that `softmax_collapse` counts: two (N,) tensors of booleans."""
     shifted = logits.to(dtype)
     shifted = shifted - shifted.amax(1, keepdim=True)  # (N, C)
     own = shifted.gather(1, targets[:, None])[:, 0].exp()  # (N,)
     total = shifted.exp_().sum(1)  # (N,)
-    return (total == 1).double().mean(), (total == own).double().mean()
+    return total == 1, total == own
 
 
 def norms(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -145,6 +243,9 @@ def measure(
     *,
     loss_logits: Callable[[Tensor, Tensor], Tensor] | None = None,
     absorption_lr: Callable[[list[Tensor]], float | Tensor] | None = None,
+    top5: bool = False,
+    gradients: bool = False,
+    attends: bool = False,
 ) -> dict[str, Tensor]:
     """One evaluation of a network, in evaluation mode, on its full training and test set.
 
@@ -158,46 +259,66 @@ def measure(
             not the logits themselves: there the collapse is measured.
         absorption_lr: also the shares of absorbed updates and zero gradients, at the learning rate
             that this returns for the gradients.
+        top5: also the top-5 accuracies.
+        gradients: also the norms of the gradient, which cost a backward pass.
+        attends: also what `attention.measure` gives; the model is a `models.Transformer`.
 
     Returns:
-        {column: 0-dim float64 tensor} in the order of COLUMNS, without step and epoch.
+        {column: 0-dim float64 tensor} in the order of COLUMNS, without step, epoch and dimensions.
     """
     training = model.training
     model.eval()
-    row, collapse = {}, None
+    found, extra = {}, {}
     with torch.no_grad():
         sets = {
             "train": (data.train_inputs, data.train_targets),
             "test": (data.test_inputs, data.test_targets),
         }
         for name, (inputs, targets) in sets.items():
-            logits = model(inputs)
-            terms = loss(logits, targets, reduction="none")
-            row[f"{name}_loss"] = terms.mean()
-            row[f"{name}_accuracy"] = correct_count(logits, targets).double() / len(targets)
+
+            def quantities(logits, labels, of_training=name == "train"):
+                yield loss(logits, labels, reduction="none")
+                yield logits.argmax(1) == labels
+                if top5:
+                    yield is_among_largest(logits, labels)
+                if of_training:
+                    seen = loss_logits(logits, labels) if loss_logits else logits
+                    yield from is_collapsed(seen, labels, collapse_dtype)
+
+            terms, right, *rest = by_example(model, inputs, targets, quantities)
+            found[f"{name}_loss"] = terms.mean()
+            found[f"{name}_accuracy"] = right.sum().double() / len(targets)
+            if top5:
+                extra[f"{name}_top5"] = rest.pop(0).sum().double() / len(targets)
             if name == "train":
-                seen = loss_logits(logits, targets) if loss_logits else logits
-                collapse = softmax_collapse(seen, targets, collapse_dtype)
-                zero_terms = (terms == 0).double().mean()
-        row = {f"{s}_{q}": row[f"{s}_{q}"] for q in ("loss", "accuracy") for s in sets}
-        row["softmax_collapse"], row["softmax_collapse_label"] = collapse
-        row["zero_terms"] = zero_terms
+                found["softmax_collapse"], found["softmax_collapse_label"] = (
+                    collapsed.double().mean() for collapsed in rest
+                )
+                found["zero_terms"] = (terms == 0).double().mean()
+        row = {f"{s}_{q}": found.pop(f"{s}_{q}") for q in ("loss", "accuracy") for s in sets}
+        row |= found
         names, weights = zip(*model.named_parameters(), strict=True)
         parts = norms(weights)
         row["weight_norm"] = total_norm(parts)
         row |= {f"weight_norm/{n}": v for n, v in zip(names, parts, strict=True)}
-    if nlm_cosine or absorption_lr:
-        value = loss(model(data.train_inputs), data.train_targets)
-        gradients = torch.autograd.grad(value, weights)
+    if nlm_cosine or absorption_lr or gradients:
+        slopes = full_gradient(model, data.train_inputs, data.train_targets, loss)
     if nlm_cosine:
-        *each, total = cosine([-g for g in gradients], weights)
+        *each, total = cosine([-g for g in slopes], weights)
         row["nlm_cosine"] = total
         row |= {f"nlm_cosine/{n}": v for n, v in zip(names, each, strict=True)}
     if absorption_lr:
-        shares = absorption(weights, gradients, absorption_lr(gradients))
+        shares = absorption(weights, slopes, absorption_lr(slopes))
         columns = ("update_absorbed", "zero_gradients")
         for column, (*each, total) in zip(columns, shares, strict=True):
             row[column] = total
             row |= {f"{column}/{n}": v for n, v in zip(names, each, strict=True)}
+    row |= extra
+    if gradients:
+        parts = norms(slopes)
+        row["gradient_norm"] = total_norm(parts)
+        row |= {f"gradient_norm/{n}": v for n, v in zip(names, parts, strict=True)}
+    if attends:
+        row |= attention.measure(model, data.train_inputs)
     model.train(training)
     return {k: v.double() for k, v in row.items()}

@@ -275,6 +275,16 @@ class Transformer(Network):
         x = take_rows(table, tokens)  # (N, T, D)
         return dropout(x if place is None else x + place, p), None
 
+    def hidden_states(self, tokens, layer):
+        """Output of a layer (from 0, or from the end) at all T places of tokens (N, T): (N, T, D).
+
+        The final norm and the head come after it.
+        """
+        x, index = self._inputs(tokens)
+        for block in self.layers[: range(len(self.layers))[layer] + 1]:
+            x, index = block(x, index, slice(0, tokens.shape[1]), self.causal), None
+        return x
+
 
 def _places(read, count):
     if read == "last":

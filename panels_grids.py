@@ -20,7 +20,6 @@ from panels_weights import note, short_path
 
 MAP = "viridis"
 OUTLINE = "#D55E00"
-DIRECTIONS = {runs.SURFACE_TENSOR: "tensor", runs.SURFACE_FILTER: "filter"}
 
 # ---------------------------------------------------------------------------------- delay
 
@@ -176,15 +175,16 @@ def draw_surface(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     white line encloses where accuracy on these examples is still 95 %. One run, and of it the first
     seed that has a surface.
     """
-    return _draw_surface(axes, lines, runs.SURFACE_TENSOR)
+    return _draw_surface(axes, lines, "tensor")
 
 
 def draw_surface_filter(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """The same with filter-normalised directions (Li et al. 2018)."""
-    return _draw_surface(axes, lines, runs.SURFACE_FILTER)
+    return _draw_surface(axes, lines, "filter")
 
 
-def _draw_surface(axes, lines: list[Line], file: str) -> list[Line2D]:
+def _draw_surface(axes, lines: list[Line], normalisation: str) -> list[Line2D]:
+    file = runs.SURFACES[normalisation]
     found = [
         (line, r.folder / file)
         for line in lines
@@ -194,7 +194,7 @@ def _draw_surface(axes, lines: list[Line], file: str) -> list[Line2D]:
     if not found:
         if lines:
             folder = short_path(lines[0].replicates[0].folder)
-            script = f"python landscape.py {folder} \\\n  --directions {DIRECTIONS[file]}"
+            script = f"python landscape.py --normalisation {normalisation} \\\n  --surface {folder}"
             note(axes[0], f"no {file} beside the run\n\nmake it:\n{script}")
             for part in axes[1:]:
                 part.set_visible(False)

@@ -74,8 +74,16 @@ SCRIPTS = {
     "landscape": ("landscape.py", runs.LANDSCAPE, ()),
     "landscape_test": ("landscape.py", runs.LANDSCAPE, ()),
     "spectrum": ("spectrum.py", runs.SPECTRUM, ()),
-    "surface": ("landscape.py", runs.SURFACE_TENSOR, ("--directions", "tensor")),
-    "surface_filter": ("landscape.py", runs.SURFACE_FILTER, ("--directions", "filter")),
+    "surface": (
+        "landscape.py",
+        runs.SURFACES["tensor"],
+        ("--normalisation", "tensor", "--surface"),
+    ),
+    "surface_filter": (
+        "landscape.py",
+        runs.SURFACES["filter"],
+        ("--normalisation", "filter", "--surface"),
+    ),
 }
 COLOURED = ("landscape", "surface", "delay_")  # kinds that begin so have a colour bar
 MOST_NAMED = 6  # runs that are named one by one in a picture
@@ -350,7 +358,7 @@ def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -
             made, done = call[0] / table, max((f / runs.SUMMARY).stat().st_mtime for f in call)
             if not made.is_file() or made.stat().st_mtime < done:
                 print(f"computing {made}", flush=True)
-                command = [sys.executable, HERE / script, *call, *flags]
+                command = [sys.executable, HERE / script, *flags, *call]
                 subprocess.run(command, stdout=subprocess.DEVNULL)
 
 

@@ -177,12 +177,11 @@ def missed(words: str, *times: Quantity) -> Quantity:
     )
 
 
-def surface_range(
-    run: str, column: str = "train_loss", file: str = runs.SURFACE_TENSOR
-) -> Quantity:
+def surface_range(run: str, column: str = "train_loss", normalisation: str = "tensor") -> Quantity:
     """Largest minus smallest value of a column over the grid of a loss surface beside the run."""
 
     def of(tables):
+        file = runs.SURFACES[normalisation]
         path = tables[run].attrs["folder"] / file
         if not path.is_file():
             make = "python plots.py --figures landscape, with the run's --size, makes it"
@@ -190,5 +189,5 @@ def surface_range(
         values = pandas.read_csv(path)[column]
         return float(values.max() - values.min())
 
-    kind = "filter-normalised" if file == runs.SURFACE_FILTER else "per-tensor"
+    kind = {"tensor": "per-tensor", "filter": "filter-normalised"}[normalisation]
     return Quantity(f"range of the {name(column)} over the {kind} surface", "number", (run,), of)

@@ -37,7 +37,7 @@ CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
 OWN = (CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY)
 # Computed afterwards from a finished run's weights, by landscape.py and spectrum.py.
 LANDSCAPE, PATHS, SPECTRUM = "landscape.csv", "landscape_paths.csv", "spectrum.csv"
-SURFACE_TENSOR, SURFACE_FILTER = "surface_tensor.csv", "surface_filter.csv"
+SURFACES = {"tensor": "surface_tensor.csv", "filter": "surface_filter.csv"}  # by normalisation
 WEIGHTS_HEADER = struct.Struct("<8sq")  # b"weights1", number of weights in a row
 EXIT_BUSY = 75  # another process writes this folder (sysexits' EX_TEMPFAIL)
 EXIT_STOPPED = 76  # stopped on request with a checkpoint; start again to continue
@@ -265,10 +265,9 @@ class RunFolder:
 
     def clear(self):
         """Forget everything but the configuration: the run starts again from step 0."""
-        derived = (*self.path.glob("landscape*.csv"), self.path / SPECTRUM)
-        own = (self.path / name for name in (SUMMARY, CHECKPOINT, METRICS, WEIGHTS, ENV))
-        for path in (*own, *derived):
-            path.unlink(missing_ok=True)
+        derived = (LANDSCAPE, PATHS, SPECTRUM, *SURFACES.values())
+        for name in (SUMMARY, CHECKPOINT, METRICS, WEIGHTS, ENV, *derived):
+            (self.path / name).unlink(missing_ok=True)
 
     def write_env(self, env: dict):
         self._write_json(ENV, env)

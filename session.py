@@ -4,6 +4,7 @@ A Session is what a checkpoint stores and restores; the loop around it is train.
 """
 
 import ctypes
+import math
 import os
 import shutil
 from functools import partial
@@ -11,6 +12,7 @@ from functools import partial
 import torch
 
 import datasets
+import dimension
 import losses
 import metrics
 import models
@@ -143,22 +145,56 @@ class Session:
 
     def is_logged(self, step: int) -> bool:
         every = self.config.log_frequency * self.steps_per_epoch
-        return step % every == 0 or step == self.total_steps or step in self.log_steps
+        due = step % every == 0 or step == self.total_steps or step in self.log_steps
+        return due or self._measures_dimension(step)
+
+    def _measures_dimension(self, step: int) -> bool:
+        return self.config.log_dimension > 0 and step % self.config.log_dimension == 0
 
     def row(self, step: int) -> dict:
         """The row of metrics.csv after `step` updates; the one place that waits for the device."""
+        config = self.config
         values = metrics.measure(
-            self.model, self.data, self.loss, self.collapse_dtype, self.config.log_nlm_cosine,
+            self.model, self.data, self.loss, self.collapse_dtype, config.log_nlm_cosine,
             loss_logits=self._loss_logits,
-            absorption_lr=self._next_lr if self.config.log_absorption else None,
+            absorption_lr=self._next_lr if config.log_absorption else None,
+            top5=config.log_top5,
+            gradients=config.log_gradients,
+            attends=config.log_attention,
         )  # fmt: skip
+        dimensions = self._dimensions(step) if config.log_dimension else {}
         epoch, rest = divmod(step, self.steps_per_epoch)
-        host = torch.stack(list(values.values())).tolist()
-        return {
+        names = (*values, *dimensions)
+        host = torch.stack([*values.values(), *dimensions.values()]).tolist()
+        row = {
             "step": step,
             "epoch": step / self.steps_per_epoch if rest else epoch,
-            **dict(zip(values, host, strict=True)),
+            **dict(zip(names, host, strict=True)),
         }
+        # Not measured, or too few states: an empty cell, where an undefined loss is "nan".
+        return row | {name: None for name in dimensions if math.isnan(row[name])}
+
+    def _dimensions(self, step: int) -> dict:
+        """The dimension columns after `step` updates; NaN at steps without a measurement."""
+        config, found = self.config, {}
+        sets = {"train": self.data.train_inputs, "test": self.data.test_inputs}
+        for name, tokens in sets.items():
+            if config.dimension_split not in (name, "both"):
+                continue
+            values = [torch.full((), math.nan, dtype=torch.float64, device=self.device)] * 3
+            if self._measures_dimension(step):
+                values = dimension.measure(
+                    self.model,
+                    tokens,
+                    layer=config.dimension_layer,
+                    places=dimension.positions(config, tokens.shape[1]),
+                    count=config.dimension_points,
+                    neighbors=config.dimension_neighbors,
+                    estimator=config.dimension_estimator,
+                )
+            columns = (f"dimension_{name}{of}" for of in ("", "_std", "_global"))
+            found |= dict(zip(columns, values, strict=True))
+        return found
 
     def _next_lr(self, gradients):
         """The learning rate of a full-batch update by these gradients, by GradNormLR's rules."""

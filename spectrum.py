@@ -81,7 +81,7 @@ def first_layers(config: RunConfig, state: dict) -> dict[str, numpy.ndarray]:
 
 def spectrum(folder) -> list[dict]:
     """The rows of spectrum.csv of a run folder with a checkpoint."""
-    from landscape import load_session
+    from surface import load_session
 
     session = load_session(folder)  # its network is the initial one, drawn from the seed
     states = (session.model.state_dict(), runs.load_final_state(folder))

@@ -93,7 +93,7 @@ def table_of(config, folder, fitted, grokked):
 @pytest.fixture
 def folder(tmp_path):
     surface = pandas.DataFrame({"a": [0.0, 1], "b": [0.0, 0], "train_loss": [0.1, 9]})
-    for file in (runs.SURFACE_TENSOR, runs.SURFACE_FILTER):
+    for file in runs.SURFACES.values():
         surface.to_csv(tmp_path / file)
     return tmp_path
 

@@ -12,6 +12,7 @@ import landscape
 import metrics
 import runs
 import spectrum
+import surface
 import train
 from config import RunConfig
 
@@ -57,7 +58,7 @@ def own_loss(session, weights):
 
 def test_tensor_normalisation_gives_every_tensor_norm_one():
     weights = [torch.randn(5, 3), torch.randn(4), torch.randn(2, 5)]
-    direction = landscape.random_direction(weights, "tensor", seed=1)
+    direction = surface.random_direction(weights, "tensor", seed=1)
     for d, w in zip(direction, weights, strict=True):
         assert d.shape == w.shape
         assert float(d.square().sum()) == pytest.approx(1.0, rel=1e-12)
@@ -65,7 +66,7 @@ def test_tensor_normalisation_gives_every_tensor_norm_one():
 
 def test_filter_normalisation_gives_rows_the_norm_of_the_weights_rows_and_no_bias():
     weights = [torch.randn(5, 3) * torch.arange(5.0)[:, None], torch.randn(4)]
-    matrix, bias = landscape.random_direction(weights, "filter", seed=1)
+    matrix, bias = surface.random_direction(weights, "filter", seed=1)
     lengths = [math.dist(row, [0.0] * 3) for row in weights[0].double().tolist()]
     assert [math.dist(row, [0.0] * 3) for row in matrix.tolist()] == pytest.approx(lengths)
     assert lengths[0] == 0 and not matrix[0].any()
@@ -75,7 +76,7 @@ def test_filter_normalisation_gives_rows_the_norm_of_the_weights_rows_and_no_bia
 def test_a_seed_gives_its_direction_and_another_seed_another():
     weights = [torch.randn(30, 30)]
     first, again, other = (
-        landscape.random_direction(weights, "filter", seed)[0].flatten() for seed in (3, 3, 4)
+        surface.random_direction(weights, "filter", seed)[0].flatten() for seed in (3, 3, 4)
     )
     assert torch.equal(first, again)
     assert abs(torch.cosine_similarity(first, other, dim=0)) < 0.2
@@ -83,7 +84,7 @@ def test_a_seed_gives_its_direction_and_another_seed_another():
 
 def test_unknown_normalisation_names_the_choices():
     with pytest.raises(ValueError, match="unknown normalisation 'layer'; choose from tensor, filt"):
-        landscape.random_direction([torch.ones(2, 2)], "layer", 0)
+        surface.random_direction([torch.ones(2, 2)], "layer", 0)
 
 
 def test_principal_directions_are_the_planes_that_the_rows_span():
@@ -110,7 +111,7 @@ def test_rows_on_a_line_are_refused():
 @pytest.mark.parametrize(("low", "high"), [(-1, 1), (-0.1, 7.3), (-3, 0.01), (0, 2), (-2, 0)])
 @pytest.mark.parametrize("points", [3, 5, 31])
 def test_the_grid_is_even_contains_zero_and_covers_its_range(low, high, points):
-    values = landscape.grid(low, high, points)
+    values = surface.grid(low, high, points)
     assert len(values) == points
     assert (values == 0).sum() == 1
     assert values[0] <= low * (1 - 1e-9) and values[-1] >= high * (1 - 1e-9)
@@ -120,31 +121,21 @@ def test_the_grid_is_even_contains_zero_and_covers_its_range(low, high, points):
 @pytest.mark.parametrize(("args", "said"), [((-1, 1, 4), "odd"), ((1, 2, 5), "contain 0")])
 def test_a_grid_that_misses_the_centre_is_refused(args, said):
     with pytest.raises(ValueError, match=said):
-        landscape.grid(*args)
-
-
-@pytest.mark.parametrize("normalisation", landscape.NORMALISATIONS)
-def test_the_centre_of_a_random_plane_is_exactly_the_runs_last_row(trained, normalisation):
-    for folder in trained:
-        table = landscape.random_plane(folder, normalisation, seed=5, reach=0.5, points=3)
-        centre = table[(table["a"] == 0) & (table["b"] == 0)].iloc[0]
-        last = runs.read_metrics(folder).iloc[-1]
-        for column in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
-            assert centre[column] == last[column]
+        surface.grid(*args)
 
 
 def test_every_point_of_the_plane_is_the_loss_of_that_network(trained):
-    session = landscape.load_session(trained[0])
+    session = surface.load_session(trained[0])
     centre = [p.detach().clone() for p in session.model.parameters()]
-    d1, d2 = (landscape.random_direction(centre, "filter", s) for s in (0, 1))
-    table = landscape.loss_on_plane(session, centre, d1, d2, [-1.0, 0.25], [0.0, 3.0])
+    d1, d2 = (surface.random_direction(centre, "filter", s) for s in (0, 1))
+    table = surface.loss_on_plane(session, centre, d1, d2, [-1.0, 0.25], [0.0, 3.0])
     assert [tuple(r) for r in table[["a", "b"]].to_numpy()] == [
         (-1, 0),
         (0.25, 0),
         (-1, 3),
         (0.25, 3),
     ]
-    flat = [landscape.flatten(x) for x in (centre, d1, d2)]
+    flat = [surface.flatten(x) for x in (centre, d1, d2)]
     for _, row in table.iterrows():
         network = (flat[0] + row["a"] * flat[1] + row["b"] * flat[2]).float()
         for column, value in own_loss(session, network).items():
@@ -152,11 +143,11 @@ def test_every_point_of_the_plane_is_the_loss_of_that_network(trained):
 
 
 def test_the_network_is_put_back_as_it_was(trained):
-    session = landscape.load_session(trained[0])
-    before = landscape.flatten(session.model.parameters())
+    session = surface.load_session(trained[0])
+    before = surface.flatten(session.model.parameters())
     one = [torch.ones_like(p) for p in session.model.parameters()]
-    landscape.loss_on_plane(session, list(session.model.parameters()), one, one, [0, 1], [0, 1])
-    assert torch.equal(landscape.flatten(session.model.parameters()), before)
+    surface.loss_on_plane(session, list(session.model.parameters()), one, one, [0, 1], [0, 1])
+    assert torch.equal(surface.flatten(session.model.parameters()), before)
     assert session.model.training
 
 
@@ -224,8 +215,8 @@ def test_runs_without_weights_say_what_is_missing(tmp_path, capsys):
     assert landscape.main([str(folder)]) == 2
     assert "--save_weights" in capsys.readouterr().err
     (folder / runs.CHECKPOINT).unlink()
-    assert landscape.main([str(folder), "--directions", "filter"]) == 2
-    assert landscape.main([str(folder), "--grid", "4"]) == 2
+    assert landscape.main(["--surface", str(folder)]) == 2
+    assert "checkpoint.pt does not exist" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------------------- spectrum

@@ -39,7 +39,7 @@ from quantities_related import (
     step_of_largest,
     surface_range,
 )
-from runs import SURFACE_FILTER, SURFACE_TENSOR
+from runs import SURFACES
 from verdicts import Less, at_most
 
 NAN = math.nan
@@ -304,11 +304,11 @@ def test_the_range_of_a_surface_is_read_beside_the_run(tmp_path):
     metrics = GROKS.copy()
     metrics.attrs["folder"] = tmp_path
     quantity = surface_range(B)
-    with pytest.raises(NotMeasured, match=SURFACE_TENSOR):
+    with pytest.raises(NotMeasured, match=SURFACES["tensor"]):
         quantity.of({B: metrics})
     losses = {"train_loss": [0.5, 3.0, 20.5], "test_loss": [1.0, 2.0, 4.5]}
-    pandas.DataFrame(losses).to_csv(tmp_path / SURFACE_TENSOR, index=False)
+    pandas.DataFrame(losses).to_csv(tmp_path / SURFACES["tensor"], index=False)
     assert quantity.of({B: metrics}) == 20
     assert surface_range(B, "test_loss").of({B: metrics}) == 3.5
-    with pytest.raises(NotMeasured, match=SURFACE_FILTER):
-        surface_range(B, file=SURFACE_FILTER).of({B: metrics})
+    with pytest.raises(NotMeasured, match=SURFACES["filter"]):
+        surface_range(B, normalisation="filter").of({B: metrics})

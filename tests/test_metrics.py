@@ -1,6 +1,7 @@
 """Metrics against values worked out by hand and against NumPy."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 import datasets
 import metrics
+import models
 
 FORMATS = {torch.float16: 11, torch.float32: 24, torch.float64: 53}  # significant bits
 
@@ -131,14 +133,160 @@ def test_measuring_leaves_weights_gradients_and_random_numbers_alone():
     model = Scale(2.0).train()
     model.w.grad = torch.tensor(5.0)
     before = torch.get_rng_state()
-    metrics.measure(model, hand_split(), softmax, torch.float32, nlm_cosine=True)
+    metrics.measure(model, hand_split(), softmax, torch.float32, True, top5=True, gradients=True)
     assert model.w.item() == 2 and model.w.grad.item() == 5
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_every_column_is_described():
-    row = metrics.measure(
-        Scale(2.0), hand_split(), softmax, torch.float32, True, absorption_lr=lambda g: 0.1
+# ----------------------------------------------------------- large sets, top-5 and gradient norms
+
+
+def test_top_five_is_numpys_and_a_count():
+    generator = np.random.default_rng(0)
+    logits, targets = generator.normal(size=(500, 9)), generator.integers(9, size=500)
+    expected = [t in row for t, row in zip(targets, np.argsort(-logits)[:, :5], strict=True)]
+    found = metrics.is_among_largest(torch.from_numpy(logits), torch.from_numpy(targets))
+    np.testing.assert_array_equal(found, expected)
+    assert 0.4 < np.mean(expected) < 0.7
+
+
+def test_ties_are_torchs_and_few_classes_are_always_among_the_largest():
+    logits = torch.zeros(7, 7)
+    chosen = torch.zeros(7).topk(5).indices.tolist()
+    found = metrics.is_among_largest(logits, torch.arange(7))
+    assert found.tolist() == [k in chosen for k in range(7)]
+    assert metrics.is_among_largest(torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([0])).all()
+
+
+def deep_network():
+    torch.manual_seed(0)
+    network = dict(models.AUTHORS_ENCODER) | dict(
+        vocab_size=9, num_classes=7, max_tokens=4, num_layers=2, model_dim=8, num_heads=2, ff_dim=16
     )
+    model = models.Transformer(**network)
+    with torch.no_grad():
+        for weight in model.parameters():  # biases, too, are not 0
+            weight.add_(0.1 * torch.randn_like(weight))
+    return model
+
+
+def token_split(examples=45):
+    generator = torch.Generator().manual_seed(5)
+    tokens = torch.randint(9, (2 * examples, 4), generator=generator)
+    targets = torch.randint(7, (2 * examples,), generator=generator)
+    return datasets.Split(
+        tokens[:examples], targets[:examples], tokens[examples:], targets[examples:]
+    )
+
+
+EVERYTHING = dict(
+    nlm_cosine=True, absorption_lr=lambda g: 0.1, top5=True, gradients=True, attends=True
+)
+
+
+def test_top_five_columns_are_shares_of_each_set():
+    model, data = deep_network().eval(), token_split()
+    row = metrics.measure(model, data, softmax, torch.float32, top5=True)
+    sets = {
+        "train": (data.train_inputs, data.train_targets),
+        "test": (data.test_inputs, data.test_targets),
+    }
+    for name, (inputs, targets) in sets.items():
+        best = np.argsort(-model(inputs).detach().numpy())[:, :5]
+        count = sum(t in row for t, row in zip(targets.tolist(), best.tolist(), strict=True))
+        assert row[f"{name}_top5"].item() == count / 45
+    assert row["train_top5"] != row["test_top5"]
+
+
+def test_gradient_norms_are_autograds_in_evaluation_mode():
+    model, data = deep_network().train(), token_split()
+    row = metrics.measure(model, data, softmax, torch.float32, gradients=True)
+    model.eval()
+    softmax(model(data.train_inputs), data.train_targets).backward()
+    squares = 0
+    for name, weight in model.named_parameters():
+        norm = np.linalg.norm(weight.grad.double().numpy())
+        assert row[f"gradient_norm/{name}"].item() == pytest.approx(norm, rel=1e-5, abs=1e-9)
+        squares += norm**2
+    assert row["gradient_norm"].item() == pytest.approx(math.sqrt(squares), rel=1e-5)
+
+
+@pytest.mark.parametrize("piece", [4, 28, 52])  # 1, 7 and 13 sequences of 4 tokens
+def test_a_large_set_in_pieces_measures_as_in_one(monkeypatch, piece):
+    model, data = deep_network().double(), token_split()
+    arguments = (model, data, softmax, torch.float64)
+    whole = metrics.measure(*arguments, **EVERYTHING)
+    monkeypatch.setattr(metrics, "WHOLE", 4 * 45 - 1)
+    monkeypatch.setattr(metrics, "PIECE", piece)
+    sizes = []
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    pieces = metrics.measure(*arguments, **EVERYTHING)
+    assert max(sizes[:-1]) == piece // 4 and sum(sizes[:-1]) == 3 * 45  # attention's own is last
+    assert list(pieces) == list(whole)
+    for column, value in whole.items():
+        if column.startswith("zero_gradients"):
+            continue  # a key's bias has no gradient but rounding, now 0 and now not
+        assert pieces[column].item() == pytest.approx(value.item(), rel=1e-9, abs=1e-14), column
+
+
+@pytest.mark.parametrize(
+    ("inputs", "count"),
+    [
+        (torch.zeros(16_384, 2, dtype=torch.int64), 1),
+        (torch.zeros(16_385, 2, dtype=torch.int64), 5),
+        (torch.zeros(8_192, 4, dtype=torch.int64), 1),
+        (torch.zeros(8_193, 4, dtype=torch.int64), 5),
+        (torch.zeros(5_000, 784), 1),
+        (torch.zeros(40_000, 1), 5),
+    ],
+    ids=lambda v: str(getattr(v, "shape", v)),
+)
+def test_pieces_cover_every_row_once_and_small_sets_are_whole(inputs, count):
+    pieces = metrics.slices(inputs)
+    assert len(pieces) == count
+    rows = torch.arange(len(inputs))
+    assert torch.equal(torch.cat([rows[s] for s in pieces]), rows)
+
+
+def test_no_pieces_logits_are_kept(monkeypatch):
+    monkeypatch.setattr(metrics, "WHOLE", 0)
+    monkeypatch.setattr(metrics, "PIECE", 4)
+    alive, most = weakref.WeakSet(), []
+
+    class Counting(nn.Module):
+        def forward(self, x):
+            logits = torch.zeros(len(x), 7)
+            alive.add(logits)
+            most.append(len(alive))
+            return logits
+
+    def quantities(logits, labels):
+        yield logits.argmax(1) == labels
+
+    data = token_split()
+    metrics.by_example(Counting(), data.train_inputs, data.train_targets, quantities)
+    assert len(most) == 45 and max(most) <= 2
+
+
+def test_existing_columns_keep_their_order_and_new_ones_follow():
+    arguments = (deep_network(), token_split(), softmax, torch.float32)
+    before = list(metrics.measure(*arguments, nlm_cosine=True, absorption_lr=lambda g: 0.1))
+    after = list(metrics.measure(*arguments, **EVERYTHING))
+    assert after[: len(before)] == before
+    new = {name.split("/")[0]: None for name in after[len(before) :]}
+    assert list(new) == [
+        "train_top5",
+        "test_top5",
+        "gradient_norm",
+        "attention_entropy",
+        "attention_norm",
+    ]
+
+
+def test_every_column_is_described():
+    row = metrics.measure(deep_network(), token_split(), softmax, torch.float32, **EVERYTHING)
     columns = {"step", "epoch"} | {name.split("/")[0] for name in row}
-    assert columns == set(metrics.COLUMNS)
+    dimensions = {
+        f"dimension_{name}{of}" for name in ("train", "test") for of in ("", "_std", "_global")
+    }
+    assert columns | dimensions == set(metrics.COLUMNS)

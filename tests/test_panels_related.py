@@ -300,8 +300,8 @@ def surface(places, run, file, factor=1.0, seed=42):
 @pytest.mark.parametrize(
     "kind, file, other",
     [
-        ("surface", runs.SURFACE_TENSOR, runs.SURFACE_FILTER),
-        ("surface_filter", runs.SURFACE_FILTER, runs.SURFACE_TENSOR),
+        ("surface", runs.SURFACES["tensor"], runs.SURFACES["filter"]),
+        ("surface_filter", runs.SURFACES["filter"], runs.SURFACES["tensor"]),
     ],
 )
 def test_a_surface_is_the_loss_of_its_table_with_range_and_centre(kind, file, other, places):
@@ -336,7 +336,7 @@ def test_a_surface_is_the_loss_of_its_table_with_range_and_centre(kind, file, ot
 def test_the_first_seed_with_a_surface_is_drawn_and_named(places):
     places.write("late", BASE, seed=43, **LATE)
     run = places.write("late", BASE, **LATE)
-    surface(places, run, runs.SURFACE_TENSOR, seed=43)
+    surface(places, run, runs.SURFACES["tensor"], seed=43)
     places.draw("surface", (run, "grokking"))
     assert labels(places.picture.axes[1])[0] == "grokking, seed 43"
 
@@ -344,7 +344,7 @@ def test_the_first_seed_with_a_surface_is_drawn_and_named(places):
 def test_a_missing_surface_names_its_command(places):
     run = places.write("late", BASE, **LATE)
     axes = places.draw("surface", (run, "grokking"))
-    assert "python landscape.py own/late/seed_42 \\ --directions tensor" in texts(axes)
+    assert "landscape.py --normalisation tensor \\ --surface own/late/seed_42" in texts(axes)
     assert not axes.collections
 
 
@@ -523,8 +523,8 @@ def test_the_legend_stays_within_its_figure(kind, places):
         for seed in (42, 43):
             run = places.write(f"of_{percent}", config, seed, **columns)
         drawn[percent] = (replace(run, config=config), "a family")
-    surface(places, drawn[20][0], runs.SURFACE_TENSOR)
-    surface(places, drawn[20][0], runs.SURFACE_FILTER)
+    surface(places, drawn[20][0], runs.SURFACES["tensor"])
+    surface(places, drawn[20][0], runs.SURFACES["filter"])
     places.draw(kind, *drawn.values())
     places.picture.draw_without_rendering()
     box = next(a.get_legend() for a in places.picture.axes if a.get_legend()).get_window_extent()

@@ -602,8 +602,8 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
     plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
     folder = runs.run_folder(places["runs_root"], "cpu/div_power_grokking", 42)
     assert [c[1:] for c in calls] == [
-        [ROOT / "landscape.py", folder, "--directions", "tensor"],
-        [ROOT / "landscape.py", folder, "--directions", "filter"],
+        [ROOT / "landscape.py", "--normalisation", "tensor", "--surface", folder],
+        [ROOT / "landscape.py", "--normalisation", "filter", "--surface", folder],
     ]
     (folder / "landscape_tensor.csv").write_text("")
     plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])

@@ -168,6 +168,9 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "train_samples": 200, "mnist_images": "full", "init_scale": 100.0, "ff_hidden_layers": 2,
         "softmax_temperature": 1e5, "logit_norm_penalty": 1e-3, "induce_collapse_epoch": 6,
         "log_absorption": True, "save_weights": True,
+        "log_top5": True, "log_gradients": True, "log_attention": True, "log_dimension": 50,
+        "dimension_estimator": "lpca", "dimension_points": 1000, "dimension_neighbors": 32,
+        "dimension_layer": 0, "dimension_tokens": "operands", "dimension_split": "both",
     }  # fmt: skip
     needed = {  # what has to be said for the field to be read at all
         "num_noise_features": "--dataset sparse_parity", "num_samples": "--dataset sparse_parity",
@@ -179,7 +182,11 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "log_absorption": "--optimizer SGD",
     } | dict.fromkeys(
         ("num_layers", "model_dim", "num_heads", "ff_dim", "ff_hidden_layers", "dropout", "norm",
-         "final_norm", "activation", "positions", "causal", "tied_head"), "--use_transformer"
+         "final_norm", "activation", "positions", "causal", "tied_head", "log_attention",
+         "log_dimension"), "--use_transformer"
+    ) | dict.fromkeys(
+        ("dimension_estimator", "dimension_points", "dimension_neighbors", "dimension_layer",
+         "dimension_tokens", "dimension_split"), "--use_transformer --log_dimension 50"
     )  # fmt: skip
     value = changed[name]
     assert value != RunConfig(lr=0.01).__getattribute__(name)
@@ -245,6 +252,13 @@ BAD = [
     ({"induce_collapse_epoch": 1_500}, "from 0 to 1499"),
     ({"induce_collapse_epoch": 5, "loss_function": "mse"}, "--loss_function cross_entropy"),
     ({"log_absorption": True}, "--optimizer SGD"),
+    ({"log_attention": True}, "--use_transformer"),
+    ({"log_dimension": 5}, "--use_transformer"),
+    ({"use_transformer": True, "log_dimension": -5}, "must not be negative"),
+    ({"use_transformer": True, "dimension_points": 50}, "--log_dimension"),
+    ({"use_transformer": True, "log_dimension": 5, "dimension_neighbors": 9}, "at least 10"),
+    ({"use_transformer": True, "log_dimension": 5, "dimension_points": 64}, "above dimension_n"),
+    ({"use_transformer": True, "log_dimension": 5, "dimension_layer": 1}, "from -1 to 0"),
 ]  # fmt: skip
 
 
