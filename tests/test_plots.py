@@ -605,9 +605,9 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
         [ROOT / "landscape.py", "--normalisation", "tensor", "--surface", folder],
         [ROOT / "landscape.py", "--normalisation", "filter", "--surface", folder],
     ]
-    (folder / "landscape_tensor.csv").write_text("")
+    (folder / "surface_tensor.csv").write_text("")
     plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
-    assert [c[-1] for c in calls[2:]] == ["filter"]
+    assert [c[3] for c in calls[2:]] == ["filter"]
 
 
 def test_quick_settings_are_worded_from_the_configuration():
