@@ -21,6 +21,7 @@ from claims_appendix import APPENDIX
 from claims_body import BODY
 from claims_controls import CONTROLS
 from claims_main import MAIN
+from claims_related import RELATED
 from experiments import FIGURES
 from measures import (
     COLLAPSE,
@@ -276,8 +277,6 @@ CLAIMS = tuple(
         key=lambda claim: _ORDER.index(claim.figure),
     )
 )
-
-RELATED = ()
 
 if __name__ == "__main__":
     sys.exit(main(CLAIMS, related=RELATED))

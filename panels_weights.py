@@ -40,7 +40,7 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         for replicate in line.replicates:
             path = replicate.folder / runs.SPECTRUM
             if not path.is_file():
-                missing.append(f"python spectrum.py {_short(replicate.folder)}")
+                missing.append(f"python spectrum.py {short_path(replicate.folder)}")
                 continue
             shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
             x = shares.index.to_numpy()
@@ -65,7 +65,7 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     return entries + [entry(f"missing: {m}", style="none") for m in missing]
 
 
-def _short(folder) -> str:
+def short_path(folder) -> str:
     """The end of a run folder's path, enough to find it."""
     sized = f"{folder.parts[-3]}/" in SIZES.values()
     return "/".join(folder.parts[-4 if sized else -3 :])
@@ -93,7 +93,7 @@ def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D
     found = [r.folder for x in lines for r in x.replicates if (r.folder / runs.LANDSCAPE).is_file()]
     if not found:
         if lines:
-            folders = " \\\n  ".join(_short(line.replicates[0].folder) for line in lines)
+            folders = " \\\n  ".join(short_path(line.replicates[0].folder) for line in lines)
             command = f"python landscape.py {folders}"
             note(axes, f"no landscape beside {lines[0].run.name}\n\nmake it:\n{command}")
         return []

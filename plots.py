@@ -27,6 +27,9 @@ from matplotlib.transforms import ScaledTranslation
 
 import panels
 import panels_appendix
+import panels_dimension
+import panels_grids
+import panels_related
 import panels_weights
 import runs
 from curves import (
@@ -63,13 +66,24 @@ COLUMNS = 3  # panels side by side
 WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has one
 NARROWEST = 6.4  # inches of a figure: its title has to fit
 KINDS = panels.KINDS | panels_appendix.KINDS | panels_weights.KINDS
+KINDS |= panels_related.KINDS | panels_grids.KINDS | panels_dimension.KINDS
+# Kinds that say in their own legend what becomes of several seeds.
+COUNTED = (*panels_grids.KINDS, *panels_dimension.KINDS, "steps_to_level", "best_accuracy")
 # kind -> (script, table, flags): what is computed from weights, beside the runs, before drawing.
 SCRIPTS = {
     "landscape": ("landscape.py", runs.LANDSCAPE, ()),
     "landscape_test": ("landscape.py", runs.LANDSCAPE, ()),
     "spectrum": ("spectrum.py", runs.SPECTRUM, ()),
-    "surface": ("landscape.py", "landscape_tensor.csv", ("--directions", "tensor")),
-    "surface_filter": ("landscape.py", "landscape_filter.csv", ("--directions", "filter")),
+    "surface": (
+        "landscape.py",
+        runs.SURFACES["tensor"],
+        ("--normalisation", "tensor", "--surface"),
+    ),
+    "surface_filter": (
+        "landscape.py",
+        runs.SURFACES["filter"],
+        ("--normalisation", "filter", "--surface"),
+    ),
 }
 COLOURED = ("landscape", "surface", "delay_")  # kinds that begin so have a colour bar
 MOST_NAMED = 6  # runs that are named one by one in a picture
@@ -233,9 +247,10 @@ def _head_and_foot(picture, figure: Figure, found, size: str, published: int, wi
     if len(found) > MOST_NAMED:
         foot.append(f"rests on {complete} complete runs of {len(found)}")
     shown = {}
+    banded = {c.run.name for p in figure.panels if p.kind not in COUNTED for c in p.curves}
     for name, (replicates, _) in found.items():
         if replicates:
-            shown.setdefault(_source(replicates), []).append(name)
+            shown.setdefault(_source(replicates, name in banded), []).append(name)
     only = len(shown) == 1
     foot += [text if only else f"{_names(names)}: {text}" for text, names in shown.items()]
     if not shown:
@@ -245,7 +260,7 @@ def _head_and_foot(picture, figure: Figure, found, size: str, published: int, wi
     picture.supxlabel(text, x=0.01, ha="left", size=8, color=GREY)
 
 
-def _source(replicates: list[Replicate]) -> str:
+def _source(replicates: list[Replicate], banded: bool) -> str:
     """Which seeds of whose, such as "seed 42 · published results"."""
     parts = []
     for source in _unique(r.source for r in replicates):
@@ -256,7 +271,7 @@ def _source(replicates: list[Replicate]) -> str:
             if len(seeds) == 1
             else f"{len(seeds)} seeds ({which}) · {source}"
         )
-    if len(replicates) > 1:
+    if len(replicates) > 1 and banded:
         parts.append(f"line: mean, band: ± 1 standard deviation (n = {len(replicates)})")
     return " · ".join(parts)
 
@@ -343,7 +358,7 @@ def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -
             made, done = call[0] / table, max((f / runs.SUMMARY).stat().st_mtime for f in call)
             if not made.is_file() or made.stat().st_mtime < done:
                 print(f"computing {made}", flush=True)
-                command = [sys.executable, HERE / script, *call, *flags]
+                command = [sys.executable, HERE / script, *flags, *call]
                 subprocess.run(command, stdout=subprocess.DEVNULL)
 
 

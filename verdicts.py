@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import curves
 from experiments import check_size, find_run
-from measures import Never, NotMeasured, Quantity, show
+from measures import TIMES, Never, NotMeasured, Quantity, show
 
 REPRODUCED, PARTLY, FAILED, NOT_RUN = "reproduced", "partly", "not reproduced", "not run"
 PICTURE, TEXT = "read off the published picture", "the text"  # words of sources
@@ -140,7 +140,7 @@ class Less:
         if isinstance(a, Never) or not math.isfinite(a):
             return False
         if isinstance(b, Never):  # later than b.by, whenever it may come
-            return self.right[1].unit == "epoch" and a <= b.by
+            return self.right[1].unit in TIMES and a <= b.by
         return a <= b if self.equal else a < b
 
     def measured(self, seeds) -> str:

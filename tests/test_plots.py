@@ -46,7 +46,11 @@ from experiments import (
 )
 
 ROOT = Path(plots.__file__).resolve().parent
-NOTEBOOK = ROOT / "paper_plots.ipynb"
+# Notebook -> (its figures, what is in the parentheses of a call beside the figure, their size).
+NOTEBOOKS = {
+    "paper_plots.ipynb": (FIGURES, "", "full"),
+    "related_plots.ipynb": (RELATED_FIGURES, ', size="cpu"', "cpu"),
+}
 COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "weight_norm")
 
 
@@ -598,12 +602,12 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
     plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
     folder = runs.run_folder(places["runs_root"], "cpu/div_power_grokking", 42)
     assert [c[1:] for c in calls] == [
-        [ROOT / "landscape.py", folder, "--directions", "tensor"],
-        [ROOT / "landscape.py", folder, "--directions", "filter"],
+        [ROOT / "landscape.py", "--normalisation", "tensor", "--surface", folder],
+        [ROOT / "landscape.py", "--normalisation", "filter", "--surface", folder],
     ]
-    (folder / "landscape_tensor.csv").write_text("")
+    (folder / "surface_tensor.csv").write_text("")
     plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
-    assert [c[-1] for c in calls[2:]] == ["filter"]
+    assert [c[3] for c in calls[2:]] == ["filter"]
 
 
 def test_quick_settings_are_worded_from_the_configuration():
@@ -705,12 +709,14 @@ def test_plotting_needs_neither_torch_nor_pyplot():
     assert subprocess.run([sys.executable, "-c", code], **options).stdout.strip() == "set()"
 
 
-# ---------------------------------------------------------------------------------- the notebook
+# ---------------------------------------------------------------------------------- the notebooks
 
 
-@pytest.fixture(scope="module")
-def notebook():
-    return nbformat.read(NOTEBOOK, as_version=4)
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def notebook(request):
+    found = nbformat.read(ROOT / request.param, as_version=4)
+    found.metadata["of"] = request.param
+    return found
 
 
 def code_cells(notebook):
@@ -746,24 +752,27 @@ def test_notebook_code_is_only_calls_into_plots(notebook):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert not set("/\\.~") & set(node.value), node.value  # no path
             if isinstance(node, ast.keyword):
-                assert node.arg in ("seeds", "quick")
+                assert node.arg in ("seeds", "quick", "size")
 
 
 def test_notebook_has_a_text_and_one_drawing_cell_for_every_figure(notebook):
+    figures, options, size = NOTEBOOKS[notebook.metadata["of"]]
     cells = {cell.id: cell for cell in notebook.cells}
-    for figure in FIGURES:
-        source = cells[f"figure-{figure}"].source
-        assert source == f'plots.measured("{figure}")\nplots.show("{figure}")'
+    for figure in figures:
+        call = f'("{figure}"{options})'
+        assert cells[f"figure-{figure}"].source == f"plots.measured{call}\nplots.show{call}"
         text = cells[f"figure-{figure}-text"].source
         assert "Claim:" in text
         assert f"--figures {figure}" in text
+        assert size == "full" or (f"--size {size}" in text and "Beside it, the published" in text)
 
 
 def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, monkeypatch):
     from nbclient import NotebookClient
 
-    for run in {r.name: r for f in FIGURES.values() for r in f.runs}.values():
-        write(tmp_path, run, rows=3)
+    figures, _, size = NOTEBOOKS[notebook.metadata["of"]]
+    for run in {r.name: r for f in figures.values() for r in f.at(size).runs}.values():
+        write(tmp_path, run, size=size, rows=3)
     monkeypatch.setenv("GROKKING_RUNS", str(tmp_path))
     copy = nbformat.from_dict(notebook)
     NotebookClient(copy, timeout=60, resources={"metadata": {"path": str(ROOT)}}).execute()
@@ -776,6 +785,6 @@ def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, 
             assert printed.startswith("Measured")
             assert "No complete run" not in printed
             assert "published results" not in printed
-    table = next(c for c in code_cells(copy) if c.id == "variation-table")
-    assert "weight_norm" in table.outputs[0].data["text/plain"]
+    for table in (c for c in code_cells(copy) if c.id == "variation-table"):
+        assert "weight_norm" in table.outputs[0].data["text/plain"]
     assert os.environ["GROKKING_RUNS"] == str(tmp_path)
