@@ -1,4 +1,7 @@
-"""The table of claims: on the screen, and in README.md between two marks. Imports no torch."""
+"""The tables of claims: on the screen, and in their documents between two marks. Imports no torch.
+
+The paper's claims stand in README.md, those of the related systems (--related) in RELATED.md.
+"""
 
 import os
 import re
@@ -10,10 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import curves
+from experiments import size_flag
 from flags import Parser
 from verdicts import NOT_RUN, VERDICTS, Claim, Evidence, Judgement, judge
 
 README = curves.HERE / "README.md"
+RELATED = curves.HERE / "RELATED.md"
 BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
 HEADINGS = ("Figure", "Claim", "Paper", "Held to", "Measured", "Runs", "Verdict")
 # Widths on the screen: fixed for the short columns, shares of the rest for the others.
@@ -61,17 +66,22 @@ def screen_table(judgements: Sequence[Judgement], width: int) -> str:
     return "\n".join(lines)
 
 
-def markdown(judgements: Sequence[Judgement]) -> str:
-    """What stands between the marks of the README: count, table, legend, what is not run."""
+def markdown(judgements: Sequence[Judgement], flags: str = "") -> str:
+    """What stands between the marks of the document: count, table, legend, what is not run.
+
+    Args:
+        flags: of claims.py that choose these claims, with a space in front, such as " --related".
+    """
     judged = [j for j in judgements if j.verdict != NOT_RUN]
     missing = [j for j in judgements if j.verdict == NOT_RUN]
+    whose = "the published" if flags else "the paper's"
     legend = [f"- **{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items()]
     lines = [
-        f"{summary(judgements)}. Written by `python claims.py --write-readme`.",
+        f"{summary(judgements)}. Written by `python claims.py{flags} --write-readme`.",
         "",
         *markdown_table(HEADINGS, map(cells, judged)),
         "",
-        "The bounds were set from the paper's words and numbers. What was never reached fails its"
+        f"The bounds were set from {whose} words and numbers. What was never reached fails its"
         " bound. Several seeds are shown as range and median.",
         "",
         *legend,
@@ -120,9 +130,9 @@ def write_readme(path: Path, block: str) -> bool:
 
 
 def disagreements(path: Path, block: str) -> list[str]:
-    """The lines in which README and runs differ: "README: ..." and "runs: ..."."""
+    """The lines in which a document and the runs differ: "README: ..." and "runs: ..."."""
     old, new = split_readme(path)[1].strip("\n").split("\n"), block.split("\n")
-    gone = [f"README: {line}" for line in old if line not in new]
+    gone = [f"{path.stem}: {line}" for line in old if line not in new]
     come = [f"runs:   {line}" for line in new if line not in old]
     return gone + come or ([] if old == new else ["the lines stand in another order"])
 
@@ -144,10 +154,15 @@ def make_parser() -> Parser:
         "--published", action="store_true", help="leave your own runs out: results/ only"
     )
     parser.add_argument(
-        "--write-readme", action="store_true", help="put the table between the marks of README.md"
+        "--related",
+        action="store_true",
+        help="those of the related systems, of RELATED.md, instead of the paper's",
     )
     parser.add_argument(
-        "--check-readme", action="store_true", help="exit 1 where README.md and the runs disagree"
+        "--write-readme", action="store_true", help="put the table between the document's marks"
+    )
+    parser.add_argument(
+        "--check-readme", action="store_true", help="exit 1 where document and runs disagree"
     )
     return parser
 
@@ -179,14 +194,41 @@ def evidence_of(options, results_root) -> Evidence:
     return Evidence(os.devnull if options.published else options.runs, results_root)
 
 
-def main(claims: Sequence[Claim], argv=None, *, readme=README, results_root=None) -> int:
-    """`python claims.py`: prints the table; returns the exit code."""
+def missing_commands(judgements: Sequence[Judgement]) -> list[str]:
+    """The commands that make the runs of claims that could not be judged, one for each size."""
+    figures = {}
+    for judgement in judgements:
+        if judgement.verdict == NOT_RUN:
+            figures.setdefault(judgement.claim.size, {})[judgement.claim.figure] = None
+    return [
+        " ".join(["./run_main_experiments.sh", "--figures", ",".join(ids), *size_flag(size)])
+        for size, ids in figures.items()
+    ]
+
+
+def main(
+    claims: Sequence[Claim],
+    argv=None,
+    *,
+    related: Sequence[Claim] = (),
+    readme=README,
+    related_readme=RELATED,
+    results_root=None,
+) -> int:
+    """`python claims.py`: prints the table; returns the exit code.
+
+    Args:
+        claims, related: of the paper, and of the related systems (--related).
+        readme, related_readme: where their tables stand.
+    """
     sys.stdout.reconfigure(errors="replace")  # ⊥ on a terminal that has none
     options = make_parser().parse_args(argv)
+    if options.related:
+        claims, readme = related, related_readme
     try:
         chosen = select(claims, options.figures)
         if options.figures is not None and (options.write_readme or options.check_readme):
-            raise ValueError("README.md holds the claims of all figures; drop --figures")
+            raise ValueError(f"{readme.name} holds the claims of all figures; drop --figures")
         evidence = evidence_of(options, results_root)
         if options.write_readme or options.check_readme:
             split_readme(readme)
@@ -198,17 +240,18 @@ def main(claims: Sequence[Claim], argv=None, *, readme=README, results_root=None
         print(f"claims.py: {text}", file=sys.stderr)
     print(screen_table(judgements, shutil.get_terminal_size((160, 24)).columns))
     print(summary(judgements))
-    missing = dict.fromkeys(j.claim.figure for j in judgements if j.verdict == NOT_RUN)
-    if missing:
-        print(f"./run_main_experiments.sh --figures {','.join(missing)} makes the missing runs")
-    block = markdown(judgements)
+    for command in missing_commands(judgements):
+        print(f"{command} makes the missing runs")
+    flags = " --related" if options.related else ""
+    block = markdown(judgements, flags)
     if options.write_readme:
         changed = write_readme(readme, block)
         print(f"{readme.name} {'written' if changed else 'is up to date'}")
     if options.check_readme and (found := disagreements(readme, block)):
         print("\n".join(found))
         print(
-            f"{readme.name} and the runs disagree; python claims.py --write-readme writes it anew"
+            f"{readme.name} and the runs disagree; python claims.py{flags} --write-readme writes it"
+            " anew"
         )
         return MISMATCH
     return 0

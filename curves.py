@@ -16,7 +16,8 @@ import pandas
 
 import runs
 from config import RunConfig
-from experiments import Figure, Run, find_figures, find_run
+from config_rules import PERMUTATION_OPERATIONS
+from experiments import Figure, Run, check_size, figure_of, find_run, size_flag
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -37,14 +38,27 @@ def own_runs() -> Path:
     return Path(os.environ.get("GROKKING_RUNS") or HERE / "runs")
 
 
+def chosen_size(size: str | None, quick: bool) -> str:
+    """The size that the options size= and quick= ask for; quick=True is size="quick".
+
+    Raises:
+        ValueError: for an unknown size, or where the two contradict each other.
+    """
+    if quick and size not in (None, "quick"):
+        raise ValueError(f"quick=True contradicts size '{size}'; give one of them")
+    return check_size(size or ("quick" if quick else "full"))
+
+
 def load_curve(
-    run: Run, *, quick=False, seeds=None, runs_root=None, results_root=None
+    run: Run, *, size=None, quick=False, seeds=None, runs_root=None, results_root=None
 ) -> list[Replicate]:
     """The complete replicates of a run.
 
     Args:
         run: as declared in the manifest.
-        quick: the quick form; only the user's own, nothing quick is published.
+        size: "full" (None), "cpu" or "quick"; of the quick form there are only the user's own,
+            nothing quick is published.
+        quick: the same as size="quick".
         seeds: for each of these the user's own run, else the published one. None: every complete
             run of the user's own; where there is none, every published one.
         runs_root, results_root: folders holding <name>/seed_<s>; None: runs/ and results/.
@@ -53,35 +67,44 @@ def load_curve(
         (seed, metrics, source) in the order of the seeds. A folder whose stored configuration is
         not the manifest's at that seed counts as missing, and a warning says so.
     """
-    replicates, notes = find_replicates(run, quick, seeds, runs_root, results_root)
+    size = chosen_size(size, quick)
+    replicates, notes = find_replicates(run, size, seeds, runs_root, results_root)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return replicates
 
 
-def read_run(name: str, *, seed: int | None = None, quick=False, **roots) -> pandas.DataFrame:
+def read_run(
+    name: str, *, seed: int | None = None, size=None, quick=False, **roots
+) -> pandas.DataFrame:
     """metrics.csv of one run as a table: of this seed, or of the first one found.
 
     Raises:
-        ValueError: unknown run.
+        ValueError: unknown run, or one that has no form of this size.
         runs.RunError: there is no complete run; names the command that makes it.
     """
     run = find_run(name)
+    size = chosen_size(size, quick)
+    run.form(size)
     seeds = None if seed is None else [seed]
-    found = load_curve(run, quick=quick, seeds=seeds, **roots)
+    found = load_curve(run, size=size, seeds=seeds, **roots)
     if not found:
-        figure = next(f for f in find_figures(()) if run in f.runs)
         which = name if seed is None else f"{name} seed {seed}"
-        make = command(figure, quick, seeds, roots.get("runs_root"))
+        make = command(figure_of(run), size, seeds, roots.get("runs_root"))
         raise runs.RunError(f"{which} has no complete run here; {make} makes it")
     return found[0].metrics
 
 
-def find_replicates(run, quick, seeds, runs_root, results_root) -> tuple[list[Replicate], list]:
-    """As load_curve: the replicates, and a sentence for everything that a reader has to know."""
-    name, _ = run.form(quick)
+def find_replicates(run, size, seeds, runs_root, results_root) -> tuple[list[Replicate], list]:
+    """As load_curve: the replicates, and a sentence for everything that a reader has to know.
+
+    A run without a form of this size has none.
+    """
+    if run.kept_as(size) is None:
+        return [], []
+    name, _ = run.form(size)
     places = [(Path(runs_root or own_runs()), OWN)]
-    if not quick:
+    if size != "quick":
         places.append((Path(results_root or RESULTS), PUBLISHED))
     found, notes = {}, []
     for root, source in places:
@@ -92,7 +115,7 @@ def find_replicates(run, quick, seeds, runs_root, results_root) -> tuple[list[Re
             if seed in found or not runs.is_complete(folder):
                 continue
             try:
-                metrics, diverged_at = _read(folder, run.form(quick, seed)[1])
+                metrics, diverged_at = _read(folder, run.form(size, seed)[1])
             except runs.RunError as error:
                 notes.append(f"not used ({source}): {name} seed {seed}: {error}")
                 continue
@@ -128,13 +151,32 @@ OPERATIONS = {
     "product_mod": "product",
     "subtract_mod": "subtraction",
     "divide_mod": "division",
+    "square_add_mod": "x² + y",
+    "cube_add_mod": "x³ + y",
+    "x2_y2_mod": "x² + y²",
+    "x2_xy_y2_mod": "x² + xy + y²",
+    "x2_xy_y2_x_mod": "x² + xy + y² + x",
+    "x3_xy_mod": "x³ + xy",
+    "x3_xy2_y_mod": "x³ + xy² + y",
+    "odd_divide_mod": "x / y for odd y, else x - y,",
+    "even_add_odd_product_mod": "x + y for even x, else xy,",
+    "even_add_odd_subtract_mod": "x + y for even x, else x - y,",
+    "s5": "composition in S5",
+    "s5_b_first": "composition in S5",
+    "s5_inverse": "composition in S5",
+    "s5_conj": "conjugation in S5",
+    "s5_aba": "a b a in S5",
 }
+SIZE_WORDS = {"cpu": "CPU size", "quick": "quick look"}  # on a picture
+SAID = {  # fields that these words name by themselves, or that compute nothing
+    "modulo", "vocab_size", "train_fraction", "train_samples", "num_epochs", "num_steps",
+    "num_samples", "mnist_images", "log_frequency", "log_every", "log_growth",
+}  # fmt: skip
 
 
-def command(figure: Figure, quick: bool, seeds=None, runs_root=None) -> str:
+def command(figure: Figure, size: str, seeds=None, runs_root=None) -> str:
     """The command that makes the runs of a figure where they are looked for."""
-    words = ["./run_main_experiments.sh", "--figures", figure.id]
-    words += ["--quick"] if quick else []
+    words = ["./run_main_experiments.sh", "--figures", figure.id, *size_flag(size)]
     words += ["--seeds", ",".join(map(str, seeds))] if seeds else []
     root = Path(runs_root or own_runs()).resolve()
     if root != HERE / "runs":
@@ -147,7 +189,11 @@ def task(config: RunConfig) -> str:
     if config.dataset == "sparse_parity":
         return f"sparse parity (n={config.num_noise_features}, k={config.num_parity_features})"
     if config.dataset == "mnist":
-        return "MNIST"
+        return "digits of 8×8 pixels" if config.mnist_images == "digits" else "MNIST"
+    if config.binary_operation in PERMUTATION_OPERATIONS:
+        return OPERATIONS[config.binary_operation]
+    if config.terms > 2:
+        return f"sum of {config.terms} terms mod {config.modulo}"
     coded = " in binary codes" if config.dataset == "binary_alg" else ""
     return f"{OPERATIONS[config.binary_operation]} mod {config.modulo}{coded}"
 
@@ -156,28 +202,55 @@ def share(config: RunConfig) -> tuple[str, str]:
     """What is trained on, such as ("40 %", "of the pairs")."""
     if config.train_samples is not None:
         return f"{config.train_samples:,}", "examples"
-    rows = "pairs" if config.dataset != "sparse_parity" else f"{config.num_samples:,} rows"
+    rows = {"sparse_parity": f"{config.num_samples:,} rows", "mnist": "images"}.get(
+        config.dataset, "pairs" if config.terms == 2 else f"{config.terms}-tuples"
+    )
     return f"{100 * config.train_fraction:g} %", f"of the {rows}"
 
 
-def quick_settings(run: Run) -> str:
-    """What the quick look of a run uses: task, share, epochs and all else that is not the paper's.
+def budget(config: RunConfig) -> str:
+    """How long a run is, such as "4,000 epochs" or "at most 10,000 steps"."""
+    text = f"{config.num_epochs:,} epochs"
+    if config.num_steps is not None:
+        text = f"{config.num_steps:,} steps"
+    return text if config.stop_at == "None" else f"at most {text}"
 
-    For example "addition mod 59, 80 % of the pairs, 4,000 epochs".
+
+def settings(run: Run, size: str) -> list[str]:
+    """What a form of a run uses: task, share, length and all else that is not the published form's.
+
+    For example ["addition mod 59", "80 % of the pairs", "4,000 epochs", "lr 0.5"].
     """
-    quick, full = run.quick, run.config
-    said = {"modulo", "train_fraction", "num_epochs", "log_frequency", "num_samples"}
+    form = run.form(size)[1]
     other = [
-        f"{f.name} {getattr(quick, f.name)}"
+        f"{f.name} {getattr(form, f.name)}"
         for f in dataclasses.fields(RunConfig)
-        if f.name not in said and getattr(quick, f.name) != getattr(full, f.name)
+        if f.name not in SAID and getattr(form, f.name) != getattr(run.config, f.name)
     ]
-    return ", ".join([task(quick), " ".join(share(quick)), f"{quick.num_epochs:,} epochs", *other])
+    if form.mnist_images == "embedded" != run.config.mnist_images:
+        other.append("of 5,000 images")
+    return [task(form), " ".join(share(form)), budget(form), *other]
 
 
-def in_form(text: str, run: Run, quick: bool) -> str:
+def settings_of(drawn, size: str) -> list[str]:
+    """The settings of several runs in few lines: one a run, or what the runs of a grid have.
+
+    A grid is told as a whole, such as "division mod 47, division mod 97; 50 % of the pairs;
+    at most 4,000 steps, at most 8,000 steps".
+    """
+    each = [settings(run, size) for run in drawn]
+    lines = list(dict.fromkeys(", ".join(words) for words in each))
+    if len(lines) <= 3:
+        return lines
+    columns = [words[:3] for words in each]
+    parts = [", ".join(dict.fromkeys(column)) for column in zip(*columns, strict=True)]
+    parts += [", ".join(dict.fromkeys(w for words in each for w in words[3:]))]
+    return ["; ".join(filter(None, parts))]
+
+
+def in_form(text: str, run: Run, size: str) -> str:
     """A title or label of the manifest, which speaks of the full form, said of the drawn form."""
-    full, form = run.config, run.form(quick)[1]
+    full, form = run.config, run.form(size)[1]
     for value in (lambda c: f"mod {c.modulo}", lambda c: share(c)[0]):
         text = re.sub(rf"(?<![\d.]){re.escape(value(full))}(?!\d)", value(form), text)
     return text

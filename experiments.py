@@ -4,7 +4,7 @@ A run is declared once, as a constant; a figure's panel names the runs it draws,
 each curve carries there. A variant is `replace(BASE, ...)`: the difference is the ablation. Every
 run has a quick form, a look in minutes on two cores, in folders of its own ("quick/..."). Runs and
 figures that the authors' bundle lacks are declared in manifest_body.py, manifest_appendix.py and
-manifest_controls.py; this file hands on all of them.
+manifest_controls.py, those of the related systems in manifest_related*.py; this file hands on all.
 
 Where the published figure used other settings than the authors' command line says, the effective
 ones stand here, with the number of the deviation (see the table in README.md). Imports no torch.
@@ -15,6 +15,7 @@ from dataclasses import replace
 import manifest_appendix
 import manifest_body
 import manifest_controls
+import manifest_related
 from config import RunConfig
 from manifest import (
     ADD_ADAMW_LR5E3,
@@ -23,16 +24,19 @@ from manifest import (
     ADD_ORTHOSGD,
     ADD_SOFTMAX64,
     ADD_STABLEMAX,
+    DEFAULT_SEEDS,  # noqa: F401 - handed on
     EFFECTIVE,
     MLP,
-    QUICK,  # noqa: F401 - handed on
     QUICK_MLP,  # noqa: F401 - handed on
     QUICK_STABLEMAX,
+    SIZES,  # noqa: F401 - handed on
     STABLEMAX,
     Curve,
     Figure,
     Panel,
     Run,
+    check_size,  # noqa: F401 - handed on
+    size_flag,  # noqa: F401 - handed on
 )
 
 # ---------------------------------------------------------------------------------- figures 1 and 4
@@ -224,25 +228,38 @@ FIGURE_6 = Figure(
     ),
 )
 
+# The paper's figures with the controls, and those of the related systems.
 FIGURES = {
     f.id: f
     for f in (FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, manifest_body.FIGURE_5, FIGURE_6,
               manifest_body.FIGURE_7, *manifest_appendix.FIGURES, manifest_controls.FIGURE_CONTROLS)
 }  # fmt: skip
+RELATED_FIGURES = {f.id: f for f in manifest_related.FIGURES}
+ALL_FIGURES = FIGURES | RELATED_FIGURES
+RELATED = "related"  # stands for all of RELATED_FIGURES in a list of figures
 RUNS = {r.name: r for f in FIGURES.values() for r in f.runs}
+RELATED_RUNS = {r.name: r for f in RELATED_FIGURES.values() for r in f.runs}
 
 
 def find_figures(ids) -> list[Figure]:
-    """The figures of these ids, in the manifest's order; all of them for no ids.
+    """The figures of these ids, in the manifest's order.
+
+    Args:
+        ids: of figures; "related" stands for all of the related systems. None at all: the paper's
+            figures and the controls.
 
     Raises:
         ValueError: for an unknown id; the message lists the choices.
     """
     ids = list(ids)
     for wanted in ids:
-        if wanted not in FIGURES:
-            raise ValueError(f"unknown figure '{wanted}'; choose from {', '.join(FIGURES)}")
-    return [f for f in FIGURES.values() if not ids or f.id in ids]
+        if wanted not in ALL_FIGURES and wanted != RELATED:
+            choices = ", ".join([*ALL_FIGURES, RELATED])
+            raise ValueError(f"unknown figure '{wanted}'; choose from {choices}")
+    if not ids:
+        return list(FIGURES.values())
+    related = RELATED_FIGURES if RELATED in ids else ()
+    return [f for f in ALL_FIGURES.values() if f.id in ids or f.id in related]
 
 
 def find_run(name: str) -> Run:
@@ -251,6 +268,16 @@ def find_run(name: str) -> Run:
     Raises:
         ValueError: for an unknown name; the message lists the choices.
     """
-    if name not in RUNS:
-        raise ValueError(f"unknown run '{name}'; choose from {', '.join(RUNS)}")
-    return RUNS[name]
+    if name in RUNS:
+        return RUNS[name]
+    if name in RELATED_RUNS:
+        return RELATED_RUNS[name]
+    raise ValueError(
+        f"unknown run '{name}'; choose from {', '.join(RUNS)}, or from the grids that"
+        " ./run_main_experiments.sh --list --figures related shows"
+    )
+
+
+def figure_of(run: Run) -> Figure:
+    """The first figure that shows a run."""
+    return next(f for f in ALL_FIGURES.values() if run in f.runs)

@@ -2,6 +2,7 @@
 
     ./run_main_experiments.sh --figures 1,2 --device cuda:0     sets the environment up, then this
     ./run_main_experiments.sh --figures 4 --quick --seeds 42,43
+    ./run_main_experiments.sh --figures related --size cpu      the related systems on two cores
     ./run_main_experiments.sh --list
 
 `plan` says which runs, from the manifest alone; local.py runs a plan on this machine.
@@ -14,23 +15,21 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
 from itertools import cycle
 from pathlib import Path
 
 import experiments
 import progress
 import runs
-from config import RunConfig
 from flags import Parser
 from local import Local
 from plan import RUNS, Job, is_finished, plan
 from progress import count, duration, list_figures, makespan, say
 
 HERE = Path(__file__).resolve().parent
-TRAIN, PLOTS, NOTEBOOK = HERE / "train.py", HERE / "plots.py", HERE / "paper_plots.ipynb"
+TRAIN, PLOTS = HERE / "train.py", HERE / "plots.py"
+NOTEBOOK, RELATED_NOTEBOOK = HERE / "paper_plots.ipynb", HERE / "related_plots.ipynb"
 SCRIPT = "run_main_experiments.sh"
-DEFAULT_SEED = next(f.default for f in fields(RunConfig) if f.name == "seed")
 # One such MLP leaves a GPU almost idle. A guess: it was not measured on a GPU.
 JOBS_PER_GPU = 4
 # Any of these means torch may find a GPU (NVIDIA, AMD, WSL); only then is torch worth asking.
@@ -49,7 +48,7 @@ def train_command(job: Job, device: str, force=False, train=TRAIN) -> list[str]:
 def make_parser() -> Parser:
     parser = Parser(
         prog=SCRIPT,
-        description="Computes the runs of the paper's figures that are not finished, then draws.",
+        description="Computes the runs of figures that are not finished, then draws them.",
         epilog="Lists are separated by commas or spaces. Stopped runs continue when started again.",
         allow_abbrev=False,
     )
@@ -57,15 +56,29 @@ def make_parser() -> Parser:
     def take_list(flag, text):
         parser.add_argument(flag, nargs="*", action="extend", metavar="LIST", help=text)
 
-    take_list("--figures", f"of {', '.join(experiments.FIGURES)} [all]")
+    take_list(
+        "--figures",
+        f"of {', '.join(experiments.FIGURES)} [all of these]; of the related systems, which are"
+        f" computed only when named: {', '.join(experiments.RELATED_FIGURES)}, or related for all",
+    )
     take_list("--device", "cpu, cuda:0, cuda:1 ... [cuda:0 where there is one, else cpu]")
     parser.add_argument(
         "--jobs",
         metavar="N",
         help=f"runs at once on each device [cpu: cores, cuda: {JOBS_PER_GPU}]",
     )
-    take_list("--seeds", f"whole numbers, each a replicate of every run [{DEFAULT_SEED}]")
-    parser.add_argument("--quick", action="store_true", help="a look in minutes on two cores")
+    default = ", ".join(map(str, experiments.DEFAULT_SEEDS))
+    take_list(
+        "--seeds",
+        f"whole numbers, each a replicate of every run [{default}; dimension: see --list]",
+    )
+    parser.add_argument(
+        "--size",
+        metavar="SIZE",
+        help="full: as published; cpu: under an hour a figure on two cores, the full size where"
+        " there is no other; quick: a look in minutes [full]",
+    )
+    parser.add_argument("--quick", action="store_true", help="the same as --size quick")
     parser.add_argument(
         "--list", action="store_true", help="show figures, runs and times; run none"
     )
@@ -93,12 +106,20 @@ def split_list(flag: str, words, choices: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def parse_seeds(words) -> list[int]:
+def parse_size(size: str | None, quick: bool) -> str:
+    """The size that --size and --quick ask for; ValueError where they contradict each other."""
+    if size and quick and size != "quick":
+        raise ValueError(f"--quick contradicts --size {size}; give one of them")
+    return experiments.check_size(size or ("quick" if quick else "full"))
+
+
+def parse_seeds(words) -> list[int] | None:
+    """The seeds asked for, each once, rising; None: those of each figure."""
     found = split_list("--seeds", words, "whole numbers such as 42,43")
     for word in found:
         if not re.fullmatch("[0-9]+", word, re.ASCII) or int(word) >= 2**63:
             raise ValueError(f"seed '{word}': choose a whole number from 0 to 2^63 - 1")
-    return sorted({int(word) for word in found}) or [DEFAULT_SEED]
+    return sorted({int(word) for word in found}) or None
 
 
 def parse_devices(words) -> list[str]:
@@ -197,7 +218,10 @@ def announce(local: Local, skipped: int):
     say(f"{count(jobs, 'run')} to compute on {where}{finished}")
     if jobs and set(local.slots) == {"cpu"}:
         seconds = makespan([task.left for task in local.waiting], local.slots["cpu"])
-        say(f"about {duration(seconds)} if this CPU is like the one of the estimates (see --list)")
+        words = "at most" if any(task.job.may_stop for task in local.waiting) else "about"
+        say(
+            f"{words} {duration(seconds)} if this CPU is like the one of the estimates (see --list)"
+        )
 
 
 def report_failures(failed):
@@ -220,19 +244,37 @@ def report_divergence(jobs):
 
 def draw(figures, options, seeds, plots) -> bool:
     """Draws the figures from what is complete; the paths are printed by plots.py."""
-    command = [sys.executable, str(plots), "--figures", *(f.id for f in figures)]
-    command += ["--runs", str(options.root), "--seeds", *map(str, seeds)]
-    command += ["--quick"] if options.quick else []
-    command += ["--out", options.out] if options.out else []
+    alike = {}  # seeds -> the figures that are drawn from them
+    for figure in figures:
+        shown = tuple(figure.seeds_at(options.size) if seeds is None else seeds)
+        alike.setdefault(shown, []).append(figure.id)
     say("\ndrawing:")
-    return subprocess.run(command).returncode == 0
+    codes = []
+    for shown, ids in alike.items():
+        command = [sys.executable, str(plots), "--figures", *ids]
+        command += ["--runs", str(options.root), "--seeds", *map(str, shown)]
+        command += experiments.size_flag(options.size)
+        command += ["--out", options.out] if options.out else []
+        codes.append(subprocess.run(command).returncode)
+    return not any(codes)
 
 
-def notebook_command() -> str:
-    """How to open the notebook with the Python in use."""
+def notebook_command(figures) -> str:
+    """How to open the notebook that shows these figures, with the Python in use."""
     jupyter = Path(sys.executable).with_name("jupyter")
     program = [short(jupyter)] if jupyter.exists() else [sys.executable, "-m", "jupyter"]
-    return shlex.join([*program, "lab", short(NOTEBOOK)])
+    related = all(f.id in experiments.RELATED_FIGURES for f in figures)
+    return shlex.join([*program, "lab", short(RELATED_NOTEBOOK if related else NOTEBOOK)])
+
+
+def groups(named) -> dict[str, list]:
+    """What --list shows: the figures of these ids, all of them for none, as progress wants them."""
+    if named:
+        return {"These": experiments.find_figures(named)}
+    return {
+        "The paper's figures": list(experiments.FIGURES.values()),
+        "The related systems' figures": list(experiments.RELATED_FIGURES.values()),
+    }
 
 
 # ---------------------------------------------------------------------------------- main
@@ -249,9 +291,10 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     options = make_parser().parse_args(argv)
     options.root = Path(os.path.abspath(options.runs)) if options.runs else RUNS
     try:
-        figures = experiments.find_figures(
-            split_list("--figures", options.figures, ", ".join(experiments.FIGURES))
-        )
+        choices = ", ".join([*experiments.ALL_FIGURES, experiments.RELATED])
+        named = split_list("--figures", options.figures, choices)
+        figures = experiments.find_figures(named)
+        options.size = parse_size(options.size, options.quick)
         seeds = parse_seeds(options.seeds)
         devices = parse_devices(options.device)
         jobs_each = (
@@ -263,9 +306,9 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             "--interval", options.interval, float, 0.1, "choose seconds from 0.1"
         )
         if options.list:
-            list_figures(figures, seeds, options.root)
+            list_figures(groups(named), seeds, options.root, named)
             return 0
-        jobs = plan(figures, quick=options.quick, seeds=seeds, root=options.root)
+        jobs = plan(figures, size=options.size, seeds=seeds, root=options.root)
         slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
         if not options.dry_run:
             check_writable(options.root, "--runs")
@@ -294,7 +337,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         return 128 + local.signal
     report_divergence(jobs)
     drawn = draw(figures, options, seeds, plots)
-    say(f"open the notebook: {notebook_command()}")
+    say(f"open the notebook: {notebook_command(figures)}")
     return 0 if drawn and not local.failed else 1
 
 

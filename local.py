@@ -43,7 +43,7 @@ class Task:
         self.row = runs.last_row(self.job.folder)
         if self.row and self.force and not self._is_of_this_start():
             self.row = None
-        done = float(self.row["epoch"]) / self.job.config.num_epochs if self.row else 0.0
+        done = float(self.row["step"]) / self.job.config.total_steps if self.row else 0.0
         self.left = self.job.seconds * (1 - min(done, 1.0))
 
     def _is_of_this_start(self) -> bool:

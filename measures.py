@@ -18,13 +18,14 @@ from spectrum import frequencies_holding
 
 # Columns of metrics.csv that hold fractions and are shown in percent; all others are plain numbers.
 FRACTIONS = ("train_accuracy", "test_accuracy", "softmax_collapse", "softmax_collapse_label")
-FRACTIONS += ("zero_terms", "update_absorbed", "zero_gradients")
+FRACTIONS += ("zero_terms", "update_absorbed", "zero_gradients", "train_top5", "test_top5")
+TIMES = ("epoch", "step")  # units of events
 TEST, TRAIN, COLLAPSE, NORM = "test_accuracy", "train_accuracy", "softmax_collapse", "weight_norm"
 
 
 @dataclass(frozen=True)
 class Never:
-    """An event that did not happen in a run; `by` is the run's last epoch."""
+    """An event that did not happen in a run; `by` is the run's last epoch (step, for steps)."""
 
     by: float
 
@@ -38,8 +39,8 @@ class Quantity:
 
     Attributes:
         words: what is measured, such as "first epoch with test accuracy ≥ 95 %".
-        unit: "epoch", "percent" (of a fraction), "points" (a difference of fractions), "number" or
-            "factor".
+        unit: "epoch", "step", "percent" (of a fraction), "points" (a difference of fractions),
+            "number" or "factor".
         runs: names of the runs it is computed from; none for what is not a matter of runs.
         of: {run name: table} -> number or Never.
     """
@@ -67,7 +68,7 @@ def show(value: float | Never, unit: str) -> str:
         return str(value)
     if not math.isfinite(value):
         return "undefined"
-    if unit == "epoch":
+    if unit in TIMES:
         return f"{value:,.10g}"
     if unit in ("percent", "points"):
         number = f"{100 * value:.2f}".rstrip("0").rstrip(".")

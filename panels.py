@@ -110,7 +110,7 @@ def plot_mean(axes, line: Line, column: str, scale=1.0, **style):
         axes.fill_between(epochs, *band, color=line.color, alpha=0.2, linewidth=0)
 
 
-def widths(lines: list[Line]):
+def widths(lines: list):
     """Each line with its width: the later, the thinner, so that equal curves all stay visible."""
     step = min(0.7, 2.1 / max(len(lines) - 1, 1))  # points; never wider than 3.7
     return [(line, 1.6 + step * k) for k, line in zip(range(len(lines))[::-1], lines, strict=True)]

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 import runs
+from experiments import SIZES
 from panels import GREY, PERCENT, Line, entry
 from spectrum import frequencies_holding
 
@@ -39,7 +40,7 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         for replicate in line.replicates:
             path = replicate.folder / runs.SPECTRUM
             if not path.is_file():
-                missing.append(f"python spectrum.py {_short(replicate.folder)}")
+                missing.append(f"python spectrum.py {short_path(replicate.folder)}")
                 continue
             shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
             x = shares.index.to_numpy()
@@ -64,9 +65,10 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     return entries + [entry(f"missing: {m}", style="none") for m in missing]
 
 
-def _short(folder) -> str:
+def short_path(folder) -> str:
     """The end of a run folder's path, enough to find it."""
-    return "/".join(folder.parts[-3 if "quick" not in folder.parts else -4 :])
+    sized = f"{folder.parts[-3]}/" in SIZES.values()
+    return "/".join(folder.parts[-4 if sized else -3 :])
 
 
 # ---------------------------------------------------------------------------------- figure 7
@@ -91,7 +93,7 @@ def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D
     found = [r.folder for x in lines for r in x.replicates if (r.folder / runs.LANDSCAPE).is_file()]
     if not found:
         if lines:
-            folders = " \\\n  ".join(_short(line.replicates[0].folder) for line in lines)
+            folders = " \\\n  ".join(short_path(line.replicates[0].folder) for line in lines)
             command = f"python landscape.py {folders}"
             note(axes, f"no landscape beside {lines[0].run.name}\n\nmake it:\n{command}")
         return []

@@ -5,22 +5,32 @@ torch and starts nothing.
 """
 
 import fcntl
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import experiments
+import manifest_presets
 import runs
 from config import RunConfig
+from config_rules import num_examples
 
 RUNS = Path(__file__).resolve().parent / "runs"  # as train.py, without --runs
 
-# Milliseconds per step on one thread of a 2-core x86-64 CPU, each for a run of the manifest;
+# Milliseconds per update on one thread of a 2-core x86-64 CPU, each for a run of the manifest;
 # other runs of its kind are scaled by their multiply-adds.
 MEASURED_MS = {
     "mlp": (experiments.STABLEMAX, 23.0),
     "parity": (experiments.PARITY, 4.2),
     "transformer": (experiments.TRANSFORMER, 220.0),
+    "decoder": (manifest_presets.PKU, 38.0),
+    "lstm": (manifest_presets.PKU_LSTM, 45.0),
+    "embedding_mlp": (manifest_presets.PKU_MLP, 20.0),
+    "mnist": (manifest_presets.OMNIGROK, 12.0),
 }
+# Of these, what an update costs however small its batch is.
+LEAST_MS = {"decoder": 4.0, "lstm": 5.0, "embedding_mlp": 2.0, "mnist": 1.5}
+DIMENSION_SECONDS = 3.0  # a measurement of 3,000 points, of which it is quadratic
 
 
 def training_examples(c: RunConfig) -> int:
@@ -28,31 +38,74 @@ def training_examples(c: RunConfig) -> int:
     return c.train_examples
 
 
+def _examples(c: RunConfig) -> int:
+    """Number of examples that an update reads."""
+    n = training_examples(c)
+    return n if c.full_batch else min(c.batch_size, n)
+
+
 def _multiply_adds(c: RunConfig) -> int:
-    """Multiply-adds of the forward pass of an epoch, without the look-ups in an embedding."""
-    if c.use_transformer:
+    """Multiply-adds of the forward pass of an example, without the look-ups in an embedding."""
+    tokens = 2 * c.terms + c.leading_eos if c.dataset == "tokens" else 1  # 1: scaled alike
+    if c.network_kind == "transformer":
         layer = 4 * c.model_dim**2 + 2 * c.model_dim * c.ff_dim
-        return training_examples(c) * (c.num_layers * layer + c.model_dim * c.modulo)
-    if c.dataset == "sparse_parity":
+        return tokens * c.num_layers * layer + c.model_dim * c.modulo
+    if c.network_kind == "lstm":
+        first = 4 * c.lstm_dim * (c.model_dim + c.lstm_dim)
+        further = (c.num_layers - 1) * 8 * c.lstm_dim**2
+        return tokens * (first + further) + c.lstm_dim * c.modulo
+    if c.network_kind == "embedding_mlp":
+        widths = (tokens * c.model_dim, *c.hidden_sizes, c.modulo)
+    elif c.dataset == "sparse_parity":
         widths = (c.num_parity_features + c.num_noise_features, *c.hidden_sizes, 2)
     elif c.dataset == "mnist":
-        widths = (784, *c.hidden_sizes, 10)
+        widths = (64 if c.mnist_images == "digits" else 784, *c.hidden_sizes, 10)
     else:
         widths = (*c.hidden_sizes, c.modulo)
-    return training_examples(c) * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    return sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+
+
+def _kind(c: RunConfig) -> str:
+    if c.network_kind == "transformer":
+        return "decoder" if c.dataset == "tokens" else "transformer"
+    if c.network_kind == "mlp" and c.dataset == "mnist" and not c.full_batch:
+        return "mnist"
+    return "parity" if c.dataset == "sparse_parity" else c.network_kind
+
+
+def _rows(c: RunConfig) -> float:
+    """About how many rows its metrics.csv gets."""
+    every = c.log_every or c.log_frequency * c.steps_per_epoch
+    growing = math.log(c.total_steps + 1) / math.log(c.log_growth) if c.log_growth else 0
+    return c.total_steps / every + growing
 
 
 def expected_seconds(config: RunConfig) -> float:
-    """Estimated seconds of a run on one thread of a 2-core x86-64 CPU, start-up not counted."""
-    if config.use_transformer:
-        kind = "transformer"
-    else:
-        kind = "parity" if config.dataset == "sparse_parity" else "mlp"
-    reference, milliseconds = MEASURED_MS[kind]
-    work = _multiply_adds(config) / _multiply_adds(reference)
-    if config.train_precision == 64:
-        work *= 2
-    return config.num_epochs * work * milliseconds / 1000
+    """Estimated seconds of a run on one thread of a 2-core x86-64 CPU, start-up not counted.
+
+    Of a run that may stop before its budget (--stop_at) it is the most.
+    """
+    kind = _kind(config)
+    reference, measured = MEASURED_MS[kind]
+    least = LEAST_MS.get(kind, 0.0)
+    work = _examples(config) * _multiply_adds(config)
+    work /= _examples(reference) * _multiply_adds(reference)
+    work *= {16: 1, 32: 1, 64: 2}[config.train_precision]
+    work /= 2 if reference.train_precision == 64 else 1
+    if config.rotation or config.blur:
+        work *= 2  # turning and blurring images costs as much as learning from them
+    proportional = work * (measured - least)
+    milliseconds = config.total_steps * (least + proportional)
+    if not config.full_batch:
+        # A row reads every example forwards, a third of what an update does with its own.
+        passes = num_examples(config) / _examples(config)
+        milliseconds += _rows(config) * passes * proportional / 3
+    seconds = milliseconds / 1000
+    if config.log_dimension:
+        one = DIMENSION_SECONDS * (config.dimension_points / 3_000) ** 2
+        splits = 2 if config.dimension_split == "both" else 1
+        seconds += config.total_steps / config.log_dimension * one * splits
+    return seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,47 +114,56 @@ class Job:
 
     run: str
     seed: int
-    quick: bool
+    size: str  # under which it is kept: a cpu form that is the full one is "full"
     root: Path
     folder: Path
     config: RunConfig
 
     @property
     def label(self) -> str:
-        return f"{experiments.QUICK if self.quick else ''}{self.run} seed {self.seed}"
+        return f"{experiments.SIZES[self.size]}{self.run} seed {self.seed}"
 
     @property
     def seconds(self) -> float:
         return expected_seconds(self.config)
 
+    @property
+    def may_stop(self) -> bool:
+        """Whether it may end before its budget."""
+        return self.config.stop_at != "None"
+
     def arguments(self) -> list[str]:
         """The flags of train.py that name this run; device and threads are the launcher's."""
-        named = ["--run", self.run, *(["--quick"] if self.quick else []), "--seed", str(self.seed)]
+        named = ["--run", self.run, *experiments.size_flag(self.size), "--seed", str(self.seed)]
         return named + ([] if self.root == RUNS else ["--runs", str(self.root)])
 
 
-def plan(figures, *, quick: bool, seeds, root) -> list[Job]:
+def plan(figures, *, size: str, seeds=None, root) -> list[Job]:
     """Every run of the figures at every seed, each once, longest expected first. Reads no file.
 
     Args:
-        figures: experiments.Figure objects.
-        quick: the quick or the full form.
-        seeds: whole numbers.
+        figures: experiments.Figure objects; runs without a form of this size are left out.
+        size: one of experiments.SIZES.
+        seeds: whole numbers; None: those of each figure at this size.
         root: the folder that holds all runs.
 
     Raises:
-        ValueError: for a seed that no run can have.
+        ValueError: for an unknown size or a seed that no run can have.
     """
-    jobs = []
-    for run in {r.name: r for f in figures for r in f.runs}.values():
-        for seed in seeds:
-            name, config = run.form(quick, seed)
-            folder = runs.run_folder(root, name, seed)
-            job = Job(
-                run=run.name, seed=seed, quick=quick, root=Path(root), folder=folder, config=config
-            )
-            jobs.append(job)
-    return sorted(jobs, key=lambda job: -job.seconds)
+    jobs = {}
+    for figure in figures:
+        for run in figure.at(size).runs:
+            for seed in figure.seeds_at(size) if seeds is None else seeds:
+                name, config = run.form(size, seed)
+                jobs[name, seed] = Job(
+                    run=run.name,
+                    seed=seed,
+                    size=run.kept_as(size),
+                    root=Path(root),
+                    folder=runs.run_folder(root, name, seed),
+                    config=config,
+                )
+    return sorted(jobs.values(), key=lambda job: -job.seconds)
 
 
 def is_finished(job: Job) -> bool:

@@ -2,6 +2,7 @@
 
     python plots.py --figures 1,2            # pictures of your runs, else of the published ones
     python plots.py --figures 4 --quick      # of the quick look
+    python plots.py --figures related --size cpu
 
 curves.py finds the runs, panels*.py draw each kind of panel; this file puts the panels together and
 says on every figure which runs it shows. What a run is (task, share, precision, epochs) comes from
@@ -26,18 +27,23 @@ from matplotlib.transforms import ScaledTranslation
 
 import panels
 import panels_appendix
+import panels_dimension
+import panels_grids
+import panels_related
 import panels_weights
 import runs
 from curves import (
     HERE,
     OWN,
+    SIZE_WORDS,
     Replicate,
+    chosen_size,
     command,
     find_replicates,
     in_form,
     load_curve,
-    quick_settings,
     read_run,
+    settings_of,
     share,
     task,
 )
@@ -60,16 +66,43 @@ COLUMNS = 3  # panels side by side
 WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has one
 NARROWEST = 6.4  # inches of a figure: its title has to fit
 KINDS = panels.KINDS | panels_appendix.KINDS | panels_weights.KINDS
-# kind -> (script, table): what is computed from weights, beside the runs, before it is drawn.
+KINDS |= panels_related.KINDS | panels_grids.KINDS | panels_dimension.KINDS
+# Kinds that say in their own legend what becomes of several seeds.
+COUNTED = (*panels_grids.KINDS, *panels_dimension.KINDS, "steps_to_level", "best_accuracy")
+# kind -> (script, table, flags): what is computed from weights, beside the runs, before drawing.
 SCRIPTS = {
-    "landscape": ("landscape.py", runs.LANDSCAPE),
-    "landscape_test": ("landscape.py", runs.LANDSCAPE),
-    "spectrum": ("spectrum.py", runs.SPECTRUM),
+    "landscape": ("landscape.py", runs.LANDSCAPE, ()),
+    "landscape_test": ("landscape.py", runs.LANDSCAPE, ()),
+    "spectrum": ("spectrum.py", runs.SPECTRUM, ()),
+    "surface": (
+        "landscape.py",
+        runs.SURFACES["tensor"],
+        ("--normalisation", "tensor", "--surface"),
+    ),
+    "surface_filter": (
+        "landscape.py",
+        runs.SURFACES["filter"],
+        ("--normalisation", "filter", "--surface"),
+    ),
+}
+COLOURED = ("landscape", "surface", "delay_")  # kinds that begin so have a colour bar
+MOST_NAMED = 6  # runs that are named one by one in a picture
+BANNERS = {
+    "cpu": "CPU SIZE, not the published one",
+    "quick": "QUICK LOOK, not the published settings",
 }
 
 
 def _unique(items) -> list:
     return list(dict.fromkeys(items))
+
+
+def _names(names, joint: str = ", ") -> str:
+    """The names, each once; of many the first ones and how many more there are."""
+    names = _unique(names)
+    if len(names) > MOST_NAMED:
+        names = [*names[: MOST_NAMED - 1], f"and {len(names) - MOST_NAMED + 1} more"]
+    return joint.join(names)
 
 
 class Picture(Canvas):
@@ -85,28 +118,31 @@ class Picture(Canvas):
 
 
 def draw_figure(
-    figure: Figure, *, quick=False, seeds=None, runs_root=None, results_root=None
+    figure: Figure, *, size=None, quick=False, seeds=None, runs_root=None, results_root=None
 ) -> Canvas:
-    """A figure of the paper from the runs there are, saying which; see curves.load_curve.
+    """A figure from the runs there are, saying which; see curves.load_curve.
 
     A run that is missing leaves the command that makes it in its panel; the rest is drawn.
 
     Args:
         figure: of the manifest.
-        quick: the quick look instead of the paper's settings, marked as such.
+        size: "full" (None), "cpu" or "quick"; all but the full one are marked as such.
+        quick: the same as size="quick".
         seeds: the replicates; None: all that are complete. Several: mean and band.
         runs_root, results_root: the user's own and the published runs; None: runs/, results/.
 
     Returns:
         A matplotlib Figure.
     """
-    quick = quick and bool(figure.runs)
+    published = len(figure.runs)
+    size = figure.shown_as(chosen_size(size, quick))
+    figure = figure.at(size)
     seeds = None if seeds is None else _unique(seeds)
-    found = {r.name: find_replicates(r, quick, seeds, runs_root, results_root) for r in figure.runs}
+    found = {r.name: find_replicates(r, size, seeds, runs_root, results_root) for r in figure.runs}
     for name, (replicates, notes) in found.items():
         lacking = [s for s in seeds or () if s not in {r.seed for r in replicates}]
         if replicates and lacking:
-            make = command(figure, quick, lacking, runs_root)
+            make = command(figure, size, lacking, runs_root)
             notes.append(f"{name} has no complete seed {', '.join(map(str, lacking))}: {make}")
     labels = _unique(c.label for p in figure.panels for c in p.curves)
     colors = dict(zip(labels, itertools.cycle(PALETTE)))  # one colour per label, in all panels
@@ -114,9 +150,9 @@ def draw_figure(
     columns = 2 if len(figure.panels) == 4 else min(len(figure.panels), COLUMNS)
     rows = math.ceil(len(figure.panels) / columns)
     with matplotlib.rc_context(STYLE):
-        bar = BAR if any(p.kind.startswith("landscape") for p in figure.panels) else 0
-        size = (max((WIDTH + bar) * columns, NARROWEST), rows * (sum(heights) + 1.6) + 0.8)
-        picture = Picture(figsize=size, layout="constrained")
+        bar = BAR if any(p.kind.startswith(COLOURED) for p in figure.panels) else 0
+        inches = (max((WIDTH + bar) * columns, NARROWEST), rows * (sum(heights) + 1.6) + 0.8)
+        picture = Picture(figsize=inches, layout="constrained")
         picture.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
         for i, panel in enumerate(figure.panels):
@@ -129,32 +165,36 @@ def draw_figure(
                 cell = grid[first + k : end, column]
                 axes.append(picture.add_subplot(cell, sharex=axes[0] if axes else None))
             lines = [
-                Line(c.run, in_form(c.label, c.run, quick), colors[c.label], found[c.run.name][0])
+                Line(c.run, in_form(c.label, c.run, size), colors[c.label], found[c.run.name][0])
                 for c in panel.curves
             ]
-            make = command(figure, quick, seeds, runs_root)
-            _draw_panel(axes, figure, panel, lines, quick, make)
-        _head_and_foot(picture, figure, found, quick, round(15 * size[0]))
+            make = command(figure, size, seeds, runs_root)
+            _draw_panel(axes, figure, panel, lines, size, make)
+        _head_and_foot(picture, figure, found, size, published, round(15 * inches[0]))
     return picture
 
 
-def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], quick: bool, make: str):
+def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str, make: str):
     there = [line for line in lines if line.replicates]
     missing = [line for line in lines if not line.replicates]
+    folders = _unique(line.run.form(size)[0] for line in missing)
     draw = KINDS[panel.kind][0]
-    entries = draw(axes, there, None if quick else panel.epochs)
+    entries = draw(axes, there, panel.epochs if size == "full" else None)
     make = textwrap.fill(make, 44, break_on_hyphens=False)
     if missing and not there:
-        names = "\n".join(_unique(line.run.form(quick)[0] for line in missing))
-        text = f"no complete run of\n{names}\n\nmake it:\n{make}"
+        text = f"no complete run of\n{_names(folders, chr(10))}\n\nmake it:\n{make}"
         axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", size=8)
         axes[0].grid(False)
         axes[0].set_xticks([])
         for empty in axes[1:]:
             empty.set_visible(False)
+    elif len(folders) > MOST_NAMED:
+        text = f"no complete run of {len(folders)} of {len(lines)}"
+        entries.append(entry(f"{text}: {_names(folders)}", style="none"))
+        entries.append(entry(f"make them: {make}", style="none"))
     elif missing:
         for line in missing:
-            name = line.run.form(quick)[0]
+            name = line.run.form(size)[0]
             entries.append(entry(f"{line.label}: no complete run of {name}", style="none"))
         entries.append(entry(f"make it: {make}", style="none"))
     if entries:
@@ -165,12 +205,13 @@ def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], quick: bo
         )
     letter = re.match(rf"{re.escape(figure.id)}([a-z])\b", panel.id)
     title = f"({letter[1]}) {panel.title}" if letter else panel.title
-    if not quick:
+    other = [line.run for line in lines if line.run.kept_as(size) != "full"]
+    if not other:
         axes[0].set_title(textwrap.fill(title, 42))
         return
-    settings = _unique(quick_settings(line.run) for line in lines)
-    text = "\n".join(textwrap.fill(f"quick look: {s}", 62) for s in settings)
-    title = textwrap.fill(in_form(title, lines[0].run, quick), 42)
+    each = settings_of(other, size)
+    text = "\n".join(textwrap.fill(f"{SIZE_WORDS[size]}: {s}", 62) for s in each)
+    title = textwrap.fill(in_form(title, lines[0].run, size), 42)
     axes[0].set_title(title, pad=10 + 11 * (text.count("\n") + 1))
     axes[0].annotate(
         text,
@@ -185,14 +226,14 @@ def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], quick: bo
     )
 
 
-def _head_and_foot(picture, figure: Figure, found: dict, quick: bool, width: int):
+def _head_and_foot(picture, figure: Figure, found, size: str, published: int, width: int):
     """The title, and below the panels which runs are shown, of what, and what is missing."""
     title = f"Figure {figure.id}. {figure.title}" if figure.id[0].isdigit() else figure.title
-    if quick:
-        title = f"QUICK LOOK, not the paper's settings\n{title}"
-    picture.suptitle(title, size=13, weight="bold", color=ALERT if quick else "black")
+    if size != "full":
+        title = f"{BANNERS[size]}\n{title}"
+    picture.suptitle(title, size=13, weight="bold", color="black" if size == "full" else ALERT)
     foot = []
-    if not quick:
+    if size == "full":
         shares = {}
         for run in figure.runs:
             percent, of = share(run.config)
@@ -200,12 +241,18 @@ def _head_and_foot(picture, figure: Figure, found: dict, quick: bool, width: int
         foot += [
             f"{what}, training on {', '.join(_unique(p))} {of}" for (what, of), p in shares.items()
         ]
+    elif len(figure.runs) < published:
+        foot.append(f"{len(figure.runs)} of the {published} runs of the published size")
+    complete = sum(bool(replicates) for replicates, _ in found.values())
+    if len(found) > MOST_NAMED:
+        foot.append(f"rests on {complete} complete runs of {len(found)}")
     shown = {}
+    banded = {c.run.name for p in figure.panels if p.kind not in COUNTED for c in p.curves}
     for name, (replicates, _) in found.items():
         if replicates:
-            shown.setdefault(_source(replicates), []).append(name)
+            shown.setdefault(_source(replicates, name in banded), []).append(name)
     only = len(shown) == 1
-    foot += [text if only else f"{', '.join(names)}: {text}" for text, names in shown.items()]
+    foot += [text if only else f"{_names(names)}: {text}" for text, names in shown.items()]
     if not shown:
         foot.append("no complete run" if figure.runs else "computed; no run needed")
     foot += [note for _, notes in found.values() for note in notes]
@@ -213,7 +260,7 @@ def _head_and_foot(picture, figure: Figure, found: dict, quick: bool, width: int
     picture.supxlabel(text, x=0.01, ha="left", size=8, color=GREY)
 
 
-def _source(replicates: list[Replicate]) -> str:
+def _source(replicates: list[Replicate], banded: bool) -> str:
     """Which seeds of whose, such as "seed 42 · published results"."""
     parts = []
     for source in _unique(r.source for r in replicates):
@@ -224,7 +271,7 @@ def _source(replicates: list[Replicate]) -> str:
             if len(seeds) == 1
             else f"{len(seeds)} seeds ({which}) · {source}"
         )
-    if len(replicates) > 1:
+    if len(replicates) > 1 and banded:
         parts.append(f"line: mean, band: ± 1 standard deviation (n = {len(replicates)})")
     return " · ".join(parts)
 
@@ -237,63 +284,70 @@ def show(figure_id: str, **options) -> Canvas:
     return draw_figure(find_figures([figure_id])[0], **options)
 
 
-def measured(figure_id: str, *, quick=False, seeds=None, runs_root=None, results_root=None) -> None:
-    """Prints what the runs of a figure measured: final values, and when levels were reached."""
-    (figure,) = find_figures([figure_id])
+def measured(
+    figure_id: str, *, size=None, quick=False, seeds=None, runs_root=None, results_root=None
+) -> None:
+    """Prints what the runs of a figure measured: final values, and when levels were reached.
+
+    Args: as draw_figure. Levels are told in epochs, or in steps where a run's length is.
+    """
+    size = chosen_size(size, quick)
+    figure = find_figures([figure_id])[0].at(size)
+    unit = "step" if any(r.at(size).num_steps is not None for r in figure.runs) else "epoch"
     rows, lacking, notes, done = [], [], [], set()
     for panel, curve in ((p, c) for p in figure.panels for c in p.curves):
         if curve.run.name in done:
             continue
         done.add(curve.run.name)
-        found, more = find_replicates(curve.run, quick, seeds, runs_root, results_root)
+        found, more = find_replicates(curve.run, size, seeds, runs_root, results_root)
         notes += more
-        lacking += [] if found else [curve.run.form(quick)[0]]
+        lacking += [] if found else [curve.run.form(size)[0]]
         for replicate in found:
-            line = Line(curve.run, in_form(curve.label, curve.run, quick), "", [replicate])
-            rows.append({"panel": panel.id, "curve": line.label} | _values(line))
+            line = Line(curve.run, in_form(curve.label, curve.run, size), "", [replicate])
+            rows.append({"panel": panel.id, "curve": line.label} | _values(line, unit))
     if rows:
-        print("Measured (levels: first epoch):")
+        print(f"Measured (levels: first {unit}):")
         print(pandas.DataFrame(rows).to_string(index=False))
     elif not figure.runs:
         print("Measured: nothing, the curves are computed.")
     if lacking:
-        make = command(figure, quick, seeds, runs_root)
-        print(f"No complete run of {', '.join(lacking)}; make it: {make}")
+        make = command(figure, size, seeds, runs_root)
+        print(f"No complete run of {_names(lacking)}; make it: {make}")
     for note in notes:
         print(note)
 
 
-def _values(line: Line) -> dict:
+def _values(line: Line, unit: str) -> dict:
     ((seed, metrics, source, _),) = line.replicates
     last = metrics.iloc[-1]
 
-    def epoch(column, level):
-        reached = line.first_epoch(column, level)
-        return "never" if reached is None else f"{reached:,.10g}"
+    def first(column, level):
+        reached = metrics[unit][metrics[column] >= level]
+        return f"{reached.iloc[0]:,.10g}" if len(reached) else "never"
 
     return {
         "seed": seed,
         "source": source,
-        "epochs": f"{last['epoch']:,.10g}",
+        f"{unit}s": f"{last[unit]:,.10g}",
         "train %": f"{PERCENT * last['train_accuracy']:.2f}",
         "test %": f"{PERCENT * last['test_accuracy']:.2f}",
-        "test ≥ 50 % at": epoch("test_accuracy", 0.5),
-        "test ≥ 99 % at": epoch("test_accuracy", 0.99),
+        "test ≥ 50 % at": first("test_accuracy", 0.5),
+        "test ≥ 99 % at": first("test_accuracy", 0.99),
         "max collapse %": largest_collapse(line),
-        "collapse ≥ 50 % at": epoch("softmax_collapse", COLLAPSE),
+        "collapse ≥ 50 % at": first("softmax_collapse", COLLAPSE),
         "weight norm": f"{last['weight_norm']:,.1f}",
     }
 
 
-def compute_tables(figure: Figure, *, quick=False, seeds=None, runs_root=None) -> None:
+def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -> None:
     """Computes what a figure needs of its own runs' weights, in processes that load torch.
 
     A table that is younger than its run is kept. A script that fails says why on stderr, and the
     panel then shows how to call it.
     """
-    for panel in (p for p in figure.panels if p.kind in SCRIPTS):
-        script, table = SCRIPTS[panel.kind]
-        found = [find_replicates(c.run, quick, seeds, runs_root, None)[0] for c in panel.curves]
+    for panel in (p for p in figure.at(size).panels if p.kind in SCRIPTS):
+        script, table, flags = SCRIPTS[panel.kind]
+        found = [find_replicates(c.run, size, seeds, runs_root, None)[0] for c in panel.curves]
         folders = [{r.seed: r.folder for r in rs if r.source == OWN} for rs in found]
         if table == runs.LANDSCAPE:  # one for all curves, beside the first
             common = sorted(set.intersection(*map(set, folders)))[:1]
@@ -304,13 +358,23 @@ def compute_tables(figure: Figure, *, quick=False, seeds=None, runs_root=None) -
             made, done = call[0] / table, max((f / runs.SUMMARY).stat().st_mtime for f in call)
             if not made.is_file() or made.stat().st_mtime < done:
                 print(f"computing {made}", flush=True)
-                subprocess.run([sys.executable, HERE / script, *call], stdout=subprocess.DEVNULL)
+                command = [sys.executable, HERE / script, *flags, *call]
+                subprocess.run(command, stdout=subprocess.DEVNULL)
 
 
 def draw_figures(
-    figures, *, runs_root=None, out_dir=None, quick=False, seeds=None, results_root=None
+    figures,
+    *,
+    runs_root=None,
+    out_dir=None,
+    size=None,
+    quick=False,
+    seeds=None,
+    results_root=None,
 ) -> list[Path]:
     """Writes each figure as PNG (200 dpi) and PDF: figure_1.png, quick looks figure_1_quick.png.
+
+    A size that shows just what the full one does is the full one, also by name.
 
     Landscapes and spectra of the user's own runs are computed first, where they are missing.
 
@@ -321,12 +385,14 @@ def draw_figures(
         runs.RunError: out_dir cannot be written; one line.
     """
     out_dir = Path(out_dir or HERE / "figures")
-    options = {"quick": quick, "seeds": seeds, "runs_root": runs_root, "results_root": results_root}
+    size = chosen_size(size, quick)
+    options = {"size": size, "seeds": seeds, "runs_root": runs_root, "results_root": results_root}
     paths = []
     for figure in figures:
-        compute_tables(figure, quick=quick, seeds=seeds, runs_root=runs_root)
+        shown = figure.shown_as(size)
+        compute_tables(figure, size=shown, seeds=seeds, runs_root=runs_root)
         picture = draw_figure(figure, **options)
-        name = f"figure_{figure.id}_quick" if quick and figure.runs else f"figure_{figure.id}"
+        name = f"figure_{figure.id}" + ("" if shown == "full" else f"_{shown}")
         try:
             out_dir.mkdir(parents=True, exist_ok=True)
             with matplotlib.rc_context(STYLE):
@@ -353,9 +419,12 @@ def _split(words) -> list[str]:
 
 def main(argv=None) -> int:
     """The command line; returns the exit code."""
-    parser = _Parser(prog="plots.py", description="Draws figures of the paper from run folders.")
-    parser.add_argument("--figures", nargs="+", metavar="LIST", help="by commas or spaces [all]")
-    parser.add_argument("--quick", action="store_true", help="the quick look")
+    parser = _Parser(prog="plots.py", description="Draws figures from run folders.")
+    parser.add_argument(
+        "--figures", nargs="+", metavar="LIST", help="by commas or spaces [the paper's]"
+    )
+    parser.add_argument("--size", metavar="SIZE", help="full, cpu or quick [full]")
+    parser.add_argument("--quick", action="store_true", help="the same as --size quick")
     parser.add_argument("--runs", metavar="DIR", help="your own runs [runs]")
     parser.add_argument("--out", metavar="DIR", help="where the pictures go [figures]")
     parser.add_argument("--seeds", nargs="+", metavar="LIST", help="replicates [all complete]")
@@ -366,7 +435,8 @@ def main(argv=None) -> int:
             raise ValueError(f"--seeds {' '.join(seeds)}: expected whole numbers such as 42,43")
         seeds = [int(s) for s in seeds] if seeds else None
         figures = find_figures(_split(given.figures))
-        options = {"runs_root": given.runs, "out_dir": given.out, "quick": given.quick}
+        size = chosen_size(given.size, given.quick)
+        options = {"runs_root": given.runs, "out_dir": given.out, "size": size}
         for path in draw_figures(figures, seeds=seeds, **options):
             print(path)
     except (ValueError, runs.RunError) as error:

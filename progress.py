@@ -75,19 +75,29 @@ def accuracies(row: dict | None) -> str:
 
 
 def status(task) -> str:
-    """Where a running task is: name, seed, device, epoch, accuracies."""
-    return f"{task.job.label} on {task.device}: epoch {epochs(task)}, {accuracies(task.row)}"
+    """Where a running task is: name, seed, device, epoch or step, accuracies."""
+    return f"{task.job.label} on {task.device}: {position(task)}, {accuracies(task.row)}"
 
 
 def short_status(task) -> str:
     """The same in 80 columns, for any run of the manifest."""
     accuracy = accuracies(task.row).replace(" %", "%").replace(",", "")
-    return f"{task.job.run} {task.job.seed} {task.device} epoch {epochs(task)} {accuracy}"
+    return f"{task.job.run} {task.job.seed} {task.device} {position(task)} {accuracy}"
 
 
-def epochs(task) -> str:
-    done = f"{float(task.row['epoch']):g}" if task.row else "0"
-    return f"{done}/{task.job.config.num_epochs}"
+def position(task) -> str:
+    """How far it is: "epoch 50/300", or "step 500/20000" where its budget is in steps."""
+    unit, budget = unit_of(task.job.config)
+    return f"{unit} {done(task.row, unit)}/{budget}"
+
+
+def unit_of(config) -> tuple[str, int]:
+    """What a run's length is counted in, "epoch" or "step", and how many there are."""
+    return ("epoch", config.num_epochs) if config.num_steps is None else ("step", config.num_steps)
+
+
+def done(row: dict | None, unit: str) -> str:
+    return f"{float(row[unit]):.10g}" if row else "0"
 
 
 def ending(task) -> str:
@@ -131,8 +141,9 @@ class Lines:
 
     def started(self, task):
         verb = "continues" if task.row else "starts   "
-        epoch = f" from epoch {float(task.row['epoch']):g}" if task.row else ""
-        say(f"{verb} {task.job.label} on {task.device}{epoch}")
+        unit, _ = unit_of(task.job.config)
+        where = f" from {unit} {done(task.row, unit)}" if task.row else ""
+        say(f"{verb} {task.job.label} on {task.device}{where}")
 
     def waits(self, task):
         say(f"waits for {task.job.label}, which another process computes")
@@ -228,6 +239,8 @@ def display(slots: int, interval: float):
 
 # ---------------------------------------------------------------------------------- --list
 
+MOST_LISTED = 12  # runs of a figure that are listed one by one though it was not named
+
 
 def state(job: Job) -> str:
     """Where a run is, in a word or two."""
@@ -239,32 +252,83 @@ def state(job: Job) -> str:
     row = runs.last_row(job.folder)
     if is_busy(job.folder):
         return "running"
-    return f"epoch {float(row['epoch']):g} of {job.config.num_epochs}" if row else "-"
+    unit, budget = unit_of(job.config)
+    return f"{unit} {done(row, unit)} of {budget}" if row else "-"
 
 
-def list_figures(figures, seeds, root):
-    """Prints every figure with its runs, what is finished, and the expected times."""
-    forms = [
-        {(job.run, job.seed): job for job in plan(figures, quick=quick, seeds=seeds, root=root)}
-        for quick in (True, False)
-    ]
+def expected(jobs, slots: int = 2) -> str:
+    """How long jobs take together, such as "about 3 min"; "at most" where one may stop early."""
+    words = "at most" if any(job.may_stop for job in jobs) else "about"
+    return f"{words} {duration(makespan([job.seconds for job in jobs], slots))}"
 
-    def times(jobs_of) -> str:
-        quick, full = (duration(makespan([job.seconds for job in jobs_of(f)], 2)) for f in forms)
-        return f"quick about {quick}, full about {full}"
 
-    for figure in figures:
-        keys = [(run.name, seed) for run in figure.runs for seed in seeds]
-        if not keys:
-            say(f"Figure {figure.id}: {figure.title}\n  analytic: no runs, just drawn\n")
-            continue
+class Listing:
+    """The jobs of figures at every size, for printing."""
+
+    def __init__(self, figures, seeds, root):
+        self.figures, self.seeds, self.root = figures, seeds, root
+
+    def jobs(self, figures, size: str) -> dict:
+        """{(run, seed): job}"""
+        planned = plan(figures, size=size, seeds=self.seeds, root=self.root)
+        return {(job.run, job.seed): job for job in planned}
+
+    def sizes(self, figures) -> list[str]:
+        """The sizes that are not the full one under another name, the smallest first."""
+        return [s for s in ("quick", "cpu", "full")
+                if s == "full" or any(f.shown_as(s) != "full" for f in figures)]  # fmt: skip
+
+    def times(self, figures) -> str:
+        every = ((size, self.jobs(figures, size).values()) for size in self.sizes(figures))
+        return ", ".join(f"{size} {expected(jobs)}" for size, jobs in every)
+
+    def show(self, figure, in_full: bool):
         say(f"Figure {figure.id}: {figure.title}")
-        say(f"  {times(lambda form, keys=keys: [form[key] for key in keys])}")
-        say(f"  {'run':26} {'seed':>6}   {'quick':22} {'':8}   full")
+        if not figure.runs:
+            say("  analytic: no runs, just drawn\n")
+            return
+        forms = {size: self.jobs([figure], size) for size in self.sizes([figure])}
+        keys = dict.fromkeys(
+            (run.name, seed)
+            for run in figure.runs
+            for seed in sorted({key[1] for jobs in forms.values() for key in jobs})
+            if any((run.name, seed) in jobs for jobs in forms.values())
+        )
+        if not in_full and len(keys) > MOST_LISTED:
+            for size, jobs in forms.items():
+                finished = sum(state(job) == "finished" for job in jobs.values())
+                runs_of = f"{len(jobs):3} runs, {finished} finished"
+                say(f"  {size:5} {runs_of}, {expected(jobs.values())}")
+            say(f"  one by one: --list --figures {figure.id}\n")
+            return
+        say(f"  {self.times([figure])}")
+        heads = "   ".join(f"{size:22} {'':8}" for size in forms)
+        say(f"  {'run':26} {'seed':>6}   {heads}".rstrip())
         for key in keys:
-            columns = (f"{state(f[key]):22} {duration(f[key].seconds):>8}" for f in forms)
-            say(f"  {key[0]:26} {key[1]:>6}   {'   '.join(columns)}")
+            columns = (self._column(jobs.get(key)) for jobs in forms.values())
+            say(f"  {key[0]:26} {key[1]:>6}   {'   '.join(columns)}".rstrip())
         say()
-    if len(figures) > 1:
-        say(f"Together, shared runs once: {times(lambda form: form.values())}")
+
+    def _column(self, job: Job | None) -> str:
+        """State and time of a run; a cell that this size leaves out is empty."""
+        return f"{state(job):22} {duration(job.seconds):>8}" if job else " " * 31
+
+
+def list_figures(groups, seeds, root, named=()):
+    """Prints every figure with its runs, what is finished, and the expected times.
+
+    Args:
+        groups: {what these figures are: figures}, in words such as "The paper's figures".
+        seeds: whole numbers; None: those of each figure.
+        root: the folder that holds all runs.
+        named: ids of figures whose runs are listed one by one, however many.
+    """
+    for figures in groups.values():
+        listing = Listing(figures, seeds, root)
+        for figure in figures:
+            listing.show(figure, figure.id in named)
+    for words, figures in groups.items():
+        if len(figures) > 1:
+            times = Listing(figures, seeds, root).times(figures)
+            say(f"{words} together, shared runs once: {times}")
     say("Times are estimates for a 2-core x86-64 CPU: runs two at once, one thread each.")

@@ -3,6 +3,7 @@
 #
 #   ./run_main_experiments.sh --figures 1,2 --device cuda:0
 #   ./run_main_experiments.sh --figures 1 --quick --device cpu
+#   ./run_main_experiments.sh --figures related --size cpu
 #   ./run_main_experiments.sh --list        (--help shows every flag)
 #
 # The first start makes .venv; an environment that is active and complete is used as it is.

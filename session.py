@@ -175,13 +175,13 @@ class Session:
             or self._measures_dimension(step)
         )
 
+    def _measures_dimension(self, step: int) -> bool:
+        return self.config.log_dimension > 0 and step % self.config.log_dimension == 0
+
     def has_reached_its_goal(self, row: dict) -> bool:
         """Whether this row ends the run by --stop_at: its value is at least --stop_level."""
         metric = self.config.stop_at
         return metric != "None" and row[metric] >= self.config.stop_level
-
-    def _measures_dimension(self, step: int) -> bool:
-        return self.config.log_dimension > 0 and step % self.config.log_dimension == 0
 
     def row(self, step: int) -> dict:
         """The row of metrics.csv after `step` updates; the one place that waits for the device."""

@@ -191,7 +191,10 @@ def make_parser() -> Parser:
     which.add_argument(
         "--run", metavar="NAME", help="a declared run; flags beside it make a variant"
     )
-    which.add_argument("--quick", action="store_true", help="the declared run's quick form")
+    which.add_argument(
+        "--size", metavar="SIZE", help="the declared run's form: full, cpu or quick [full]"
+    )
+    which.add_argument("--quick", action="store_true", help="the same as --size quick")
     which.add_argument("--runs", metavar="DIR", help="root of the run folders [runs/]")
     which.add_argument("--run_dir", metavar="DIR", help="put this run's folder exactly here")
     which.add_argument("--force", action="store_true", help="start again from step 0")
@@ -220,16 +223,20 @@ def resolve(arguments) -> tuple[RunConfig, Path]:
     """
     given = given_fields(arguments)
     root = Path(arguments.runs) if arguments.runs else HERE / "runs"
+    size = arguments.size or ("quick" if arguments.quick else "full")
+    if arguments.quick and size != "quick":
+        raise ValueError(f"--quick contradicts --size {size}; give one of them")
     if arguments.run:
         run = experiments.find_run(arguments.run)
-        name, declared = run.form(arguments.quick, given.get("seed"))
+        name, declared = run.form(size, given.get("seed"))
         config = dataclasses.replace(declared, **given)
         folder = runs.run_folder(root, name, config.seed)
         if config != declared:
             folder = variant_folder(root, name, config)
     else:
-        if arguments.quick:
-            raise ValueError("--quick is a form of a declared run; name it with --run NAME")
+        if arguments.quick or arguments.size:
+            flag = "--quick" if arguments.quick else "--size"
+            raise ValueError(f"{flag} is a form of a declared run; name it with --run NAME")
         if "lr" not in given:
             raise ValueError(
                 "--lr is missing: give a learning rate, such as --lr 0.01, or --run NAME"

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import curves
-from experiments import find_run
-from measures import Never, NotMeasured, Quantity, show
+from experiments import check_size, find_run
+from measures import TIMES, Never, NotMeasured, Quantity, show
 
 REPRODUCED, PARTLY, FAILED, NOT_RUN = "reproduced", "partly", "not reproduced", "not run"
 PICTURE, TEXT = "read off the published picture", "the text"  # words of sources
@@ -140,7 +140,7 @@ class Less:
         if isinstance(a, Never) or not math.isfinite(a):
             return False
         if isinstance(b, Never):  # later than b.by, whenever it may come
-            return self.right[1].unit == "epoch" and a <= b.by
+            return self.right[1].unit in TIMES and a <= b.by
         return a <= b if self.equal else a < b
 
     def measured(self, seeds) -> str:
@@ -188,6 +188,7 @@ class Claim:
         source: where they come from, such as "paper, Fig. 1a, read off the published picture".
         checks: what is measured and what it is held to.
         seeds: only these; None: every seed that has complete runs.
+        size: of the runs it is held against; "full", "cpu" or "quick".
     """
 
     panel: str
@@ -196,11 +197,15 @@ class Claim:
     source: str
     checks: tuple[Within | Less, ...]
     seeds: tuple[int, ...] | None = None
+    size: str = "full"
+
+    def __post_init__(self):
+        check_size(self.size)
 
     @property
     def figure(self) -> str:
-        """The figure's id: "4" of "4 left", "controls" of "controls 1a"."""
-        return re.match(r"\d+|\w+", self.panel)[0]
+        """The figure's id: "4" of "4 left" and "4a", "delay-map" of "delay-map steps"."""
+        return re.match(r"\d+|[\w-]+", self.panel)[0]
 
     @property
     def held_to(self) -> str:
@@ -249,22 +254,22 @@ class Evidence:
         self.notes: dict[str, None] = {}
         self._found = {}
 
-    def find(self, run: str, seeds=None) -> dict[int, curves.Replicate]:
-        """{seed: replicate} of one run."""
-        key = run, seeds
+    def find(self, run: str, seeds=None, size="full") -> dict[int, curves.Replicate]:
+        """{seed: replicate} of one run at one size."""
+        key = run, seeds, size
         if key not in self._found:
-            found, notes = curves.find_replicates(find_run(run), False, seeds, *self.roots)
+            found, notes = curves.find_replicates(find_run(run), size, seeds, *self.roots)
             self._found[key] = {r.seed: r for r in found}
             self.notes |= dict.fromkeys(notes)
         return self._found[key]
 
     def gather(self, claim: Claim) -> tuple[dict, list[int]]:
         """({run: {seed: replicate}}, the seeds that all runs of the claim have)."""
-        found = {run: self.find(run, claim.seeds) for run in claim.runs}
+        found = {run: self.find(run, claim.seeds, claim.size) for run in claim.runs}
         common = set.intersection(*map(set, found.values()))
         if not common:  # own runs of one, published ones of the other: complete each other
             wanted = tuple(sorted(set.union(*map(set, found.values()))))
-            found = {run: self.find(run, wanted) for run in claim.runs}
+            found = {run: self.find(run, wanted, claim.size) for run in claim.runs}
             common = set.intersection(*map(set, found.values()))
         return found, sorted(common)
 
@@ -275,12 +280,19 @@ def _table(replicate: curves.Replicate):
     return replicate.metrics
 
 
+def _in_words(run: str, size: str) -> str:
+    """A run as its folder has it; one without this size by its name."""
+    declared = find_run(run)
+    return declared.form(size)[0] if declared.kept_as(size) else f"{run} (has no {size} size)"
+
+
 def judge(claim: Claim, evidence: Evidence) -> Judgement:
     """The verdict on one claim, with the values it rests on."""
     if claim.runs:
         found, seeds = evidence.gather(claim)
         if not seeds:
             missing = [run for run in claim.runs if not found[run]] or claim.runs
+            missing = [_in_words(run, claim.size) for run in missing]
             text = f"no complete run of {', '.join(missing)}"
             if all(found.values()):
                 text = f"no seed that all of {', '.join(missing)} have"
@@ -289,6 +301,8 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
         sources = dict.fromkeys(found[run][s].source for s in seeds for run in claim.runs)
         word = "seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
         provenance = f"{word} {', '.join(map(str, seeds))} ({' and '.join(sources)})"
+        if claim.size != "full":
+            provenance = f"{claim.size} size, {provenance}"
     else:
         seeds, tables, provenance = [], [{}], "analytic"
     try:

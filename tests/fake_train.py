@@ -33,6 +33,7 @@ def main() -> int:
         parser.add_argument(flag, required=True, type=int)
     for flag in ("--quick", "--force"):
         parser.add_argument(flag, action="store_true")
+    parser.add_argument("--size", default="full")
     given = parser.parse_args()
     behaviour = json.loads(os.environ["FAKE"]).get(given.run, "finish")
 
@@ -48,7 +49,8 @@ def main() -> int:
                 sys.exit(9)
             time.sleep(0.02)
 
-    name, config = experiments.find_run(given.run).form(given.quick, given.seed)
+    size = "quick" if given.quick else given.size
+    name, config = experiments.find_run(given.run).form(size, given.seed)
     path = runs.run_folder(given.runs, name, given.seed)
     if runs.is_complete(path) and not given.force:
         return 0
@@ -62,15 +64,15 @@ def main() -> int:
             event("force" if given.force else "start")
             if (path / runs.CHECKPOINT).exists():
                 event("continue")
-            return act(behaviour, folder, config.num_epochs, event, wait_until)
+            return act(behaviour, folder, config, event, wait_until)
     except runs.RunBusy as error:
         print(error, file=sys.stderr)
         return runs.EXIT_BUSY
 
 
-def act(behaviour, folder, epochs, event, wait_until) -> int:
-    def row(epoch, accuracy):
-        values = {"step": epoch, "epoch": epoch}
+def act(behaviour, folder, config, event, wait_until) -> int:
+    def row(step, accuracy):
+        values = {"step": step, "epoch": step / config.steps_per_epoch}
         folder.append(values | {"train_accuracy": 1.0, "test_accuracy": accuracy})
 
     asked = []
@@ -95,7 +97,7 @@ def act(behaviour, folder, epochs, event, wait_until) -> int:
         time.sleep(0.1)  # room for a launcher that starts one too many
     if behaviour == "slow":
         wait_until(Path(os.environ["FAKE_EVENTS"] + ".release").exists)
-    row(epochs, 0.75)
+    row(config.total_steps, 0.75)
     event("end")
     folder.write_summary({"diverged_at_step": 7 if behaviour == "diverge" else None})
     return 0

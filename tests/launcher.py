@@ -90,8 +90,8 @@ class Launcher:
         """Lets the runs that are `slow` end."""
         Path(f"{self.events_file}.release").touch()
 
-    def folder(self, run: str, quick=True, seed=42) -> Path:
-        name, _ = experiments.find_run(run).form(quick, seed)
+    def folder(self, run: str, size="quick", seed=42) -> Path:
+        name, _ = experiments.find_run(run).form(size, seed)
         return runs.run_folder(self.root, name, seed)
 
     def close(self):

@@ -11,8 +11,8 @@ from conftest import ROOT
 MODULES = {path.stem: path for path in ROOT.glob("*.py")}
 # Who imports whom, directly. A new module takes its place here, or the test fails.
 ARROWS = {
-    "config_rules": "config_readers",
     "config_readers": "",
+    "config_rules": "config_readers",
     "config": "config_rules",
     "flags": "config",
     "runs": "config",
@@ -20,7 +20,11 @@ ARROWS = {
     "manifest_body": "manifest",
     "manifest_appendix": "config manifest",
     "manifest_controls": "manifest",
-    "experiments": "config manifest manifest_appendix manifest_body manifest_controls",
+    "manifest_presets": "config",
+    "manifest_grids": "config manifest manifest_presets",
+    "manifest_related": "manifest manifest_grids manifest_presets",
+    "experiments": "config manifest manifest_appendix manifest_body manifest_controls"
+    " manifest_related",
     "stablemax": "",
     "optimizers": "",
     "losses": "stablemax",
@@ -39,30 +43,38 @@ ARROWS = {
     "session": "builders config datasets dimension images losses metrics optimizers stablemax"
     " training_rules",
     "train": "config experiments flags runs session",
-    "curves": "config experiments runs",
+    "curves": "config config_rules experiments runs",
     "panels": "config curves experiments runs",
     "panels_appendix": "panels",
-    "panels_weights": "panels runs spectrum",
-    "plots": "curves experiments panels panels_appendix panels_weights runs",
+    "panels_weights": "experiments panels runs spectrum",
+    "panels_related": "measures_related panels panels_appendix",
+    "panels_grids": "measures_related panels panels_related panels_weights runs",
+    "panels_dimension": "measures_related panels panels_related",
+    "plots": "curves experiments panels panels_appendix panels_dimension panels_grids"
+    " panels_related panels_weights runs",
     "surface": "metrics runs session",
     "landscape": "runs surface",
     "spectrum": "config runs surface",
     "rounding": "metrics stablemax",
     "numerics": "metrics panels rounding stablemax",
     "measures": "panels runs spectrum",
+    "measures_related": "measures",
+    "quantities_related": "measures measures_related runs",
     "verdicts": "curves experiments measures",
     "claim_table": "curves experiments flags verdicts",
     "claims_appendix": "measures verdicts",
     "claims_main": "measures verdicts",
     "claims_body": "measures verdicts",
     "claims_controls": "measures verdicts",
-    "claims": "claim_table claims_appendix claims_body claims_controls claims_main experiments"
-    " measures verdicts",
-    "plan": "config experiments runs",
+    "claims_grids": "measures measures_related quantities_related verdicts",
+    "claims_related": "claims_grids measures quantities_related verdicts",
+    "claims": "claim_table claims_appendix claims_body claims_controls claims_main claims_related"
+    " experiments measures verdicts",
+    "plan": "config config_rules experiments manifest_presets runs",
     "processes": "",
     "local": "plan processes runs",
-    "progress": "experiments plan runs",
-    "launch": "config experiments flags local plan progress runs",
+    "progress": "plan runs",
+    "launch": "experiments flags local plan progress runs",
 }
 LONGEST = 500  # lines; a file that grows past it knows something it should not
 

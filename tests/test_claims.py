@@ -63,7 +63,7 @@ A, B = "add_orthoadamw", "add_stablemax"  # any two runs of the manifest
 
 def write(root, run, seed=42, epochs=(0, 10, 20, 30), complete=True, **columns):
     """A run folder; step is twice the epoch, so that a measure in steps would show."""
-    config = find_run(run).form(False, seed)[1]
+    config = find_run(run).form("full", seed)[1]
     with runs.RunFolder(runs.run_folder(root, run, seed), config) as folder:
         for i, epoch in enumerate(epochs):
             row = {"step": 2 * epoch, "epoch": float(epoch)}
@@ -390,6 +390,85 @@ def test_frequencies_are_counted_in_the_table_beside_the_run(places):
 
 
 TWO_OPERANDS = {"first": [0.9, 0.0, 0.06, 0.04], "second": [0.3, 0.6, 0.06, 0.04]}
+
+# ---------------------------------------------------------------------------------- sizes
+
+SMALL, SAME = "s5_toth_30", "s5_toth_50"  # one has a CPU form of its own, the other has not
+
+
+def write_size(root, run, size, **columns):
+    name, config = find_run(run).form(size, 42)
+    with runs.RunFolder(runs.run_folder(root, name, 42), config) as folder:
+        for i in range(4):
+            row = {"step": 14 * i, "epoch": float(i)}
+            folder.append(row | {c: float(values[i]) for c, values in columns.items()})
+        folder.write_summary({"diverged_at_step": None})
+
+
+def test_a_claim_is_held_against_runs_of_its_size_and_says_so(places):
+    _, published, evidence = places
+    write_size(published, SMALL, "full", test_accuracy=BAD)
+    write_size(published, SMALL, "cpu", test_accuracy=GOOD)
+    write_size(published, SAME, "full", test_accuracy=GOOD)
+    high = Within(at(SMALL, "test_accuracy"), at_least(0.9))
+    both = Less(("a", at(SMALL, "test_accuracy")), ("b", at(SAME, "test_accuracy")), equal=True)
+    full, cpu = (judge(claim(high, panel="s5", size=s), evidence) for s in ("full", "cpu"))
+    assert (full.verdict, cpu.verdict) == ("not reproduced", "reproduced")
+    assert full.provenance == "seed 42 (published results)"
+    assert cpu.provenance == "cpu size, seed 42 (published results)"
+    assert "cpu size, seed 42 (published results)" in claim_table.cells(cpu)
+    assert judge(claim(both, panel="s5", size="cpu"), evidence).verdict == "reproduced"
+
+
+def test_a_missing_run_is_named_with_its_size(places):
+    high = Within(at(SMALL, "test_accuracy"), at_least(0.9))
+    found = judge(claim(high, panel="s5 30 %", size="cpu"), places[2])
+    assert found.provenance == "no complete run of cpu/s5_toth_30"
+    none = Within(at("add_pku_lstm_10", "test_accuracy"), at_least(0.9))
+    other = judge(claim(none, panel="architectures", size="cpu"), places[2])
+    assert other.provenance == "no complete run of add_pku_lstm_10 (has no cpu size)"
+    assert claim_table.missing_commands([found, judge(claim(EARLY), places[2]), other]) == [
+        "./run_main_experiments.sh --figures s5,architectures --size cpu",
+        "./run_main_experiments.sh --figures 1",
+    ]
+    with pytest.raises(ValueError, match="unknown size 'tiny'"):
+        claim(EARLY, size="tiny")
+
+
+@pytest.mark.parametrize(
+    "panel, figure",
+    [("1a", "1"), ("12", "12"), ("4 left", "4"), ("controls 1a", "controls"), ("s5 30 %", "s5"),
+     ("delay-map steps", "delay-map"), ("k-sum 3", "k-sum"), ("mnist mse", "mnist")],
+)  # fmt: skip
+def test_a_panel_belongs_to_its_figure(panel, figure):
+    assert claim(EARLY, panel=panel).figure == figure
+
+
+def test_related_claims_have_a_document_of_their_own(places, tmp_path, capsys):
+    _, published, _ = places
+    write_size(published, SAME, "full", test_accuracy=GOOD)
+    related = (claim(Within(at(SAME, "test_accuracy"), at_least(0.9)), panel="s5 50 %"),)
+    readme, document = tmp_path / "README.md", tmp_path / "RELATED.md"
+    for path in (readme, document):
+        path.write_text(f"before\n{claim_table.BEGIN}\n{claim_table.END}\nafter\n")
+
+    def table_main(*argv):
+        options = {"related": related, "readme": readme, "related_readme": document}
+        return claim_table.main(CHOSEN, [*argv, "--published"], results_root=published, **options)
+
+    before = readme.read_text()
+    assert table_main("--related", "--check-readme") == 1
+    assert "RELATED.md and the runs disagree; python claims.py --related" in capsys.readouterr().out
+    assert table_main("--related", "--write-readme") == 0
+    assert "RELATED.md written" in capsys.readouterr().out
+    text = document.read_text()
+    assert "1 claim: 1 reproduced" in text and "python claims.py --related --write-readme" in text
+    assert text.startswith("before") and text.endswith("after\n")
+    assert readme.read_text() == before
+    assert table_main("--related", "--check-readme") == 0
+    assert table_main("--related", "--figures", "1") == 2
+    assert "unknown figure '1'; choose from s5" in capsys.readouterr().err
+
 
 # ---------------------------------------------------------------------------------- the claims
 

@@ -14,11 +14,13 @@ import pytest
 from launcher import ROOT, Launcher, is_alive, wait_until
 
 import experiments
+import local
 import plan
 import progress
 import runs
 
-CHOICES = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, controls"
+RELATED = "division, s5, architectures, optimizers, k-sum, delay-map, landscape, mnist, dimension"
+CHOICES = f"1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, controls, {RELATED}, related"
 FIGURE_1 = ["add_orthoadamw", "add_stablemax", "add_softmax64"]
 
 
@@ -31,6 +33,10 @@ def launcher(tmp_path):
 
 def quick_1(*more):
     return ("--figures", "1", "--quick", "--device", "cpu", *more)
+
+
+def quick(*figures):
+    return ("--figures", *figures, "--quick", "--device", "cpu")
 
 
 # ---------------------------------------------------------------------------------- flags
@@ -87,6 +93,8 @@ def test_a_list_of_devices_means_the_same_in_every_form(launcher):
         (["--device", "cuda:0"], "device cuda:0 is not available here; use --device cpu"),
         (["--device", "cpu,cuda:3"], "device cuda:3 is not available here; use --device cpu"),
         (["--device", "mps"], "device mps has no float64, which StableMax needs; use --device cpu"),
+        (["--size", "tiny"], "unknown size 'tiny'; choose from full, cpu, quick"),
+        (["--size", "cpu", "--quick"], "--quick contradicts --size cpu; give one of them"),
         (["--quik"], "unknown flag --quik: did you mean --quick? see --help for all of them"),
         (["--fig", "1"], "unknown flag --fig: did you mean --figures? see --help for all of them"),
     ],
@@ -121,7 +129,7 @@ def test_starting_imports_nothing_slow():
 
 def test_a_shared_run_is_planned_once_for_each_seed():
     figures = experiments.find_figures(["1", "4"])
-    jobs = plan.plan(figures, quick=False, seeds=[1, 2], root="r")
+    jobs = plan.plan(figures, size="full", seeds=[1, 2], root="r")
     names = {run.name for figure in figures for run in figure.runs}
     assert len(names) == 9  # add_stablemax is in both
     assert sorted((j.run, j.seed) for j in jobs) == sorted((n, s) for n in names for s in (1, 2))
@@ -130,7 +138,7 @@ def test_a_shared_run_is_planned_once_for_each_seed():
 
 
 def test_the_longest_run_is_planned_first():
-    jobs = plan.plan(experiments.find_figures([]), quick=False, seeds=[42], root="r")
+    jobs = plan.plan(experiments.find_figures([]), size="full", seeds=[42], root="r")
     expected = [plan.expected_seconds(job.config) for job in jobs]
     assert expected == sorted(expected, reverse=True)
     assert min(expected) > 0
@@ -180,6 +188,35 @@ def test_list_shows_what_is_finished_for_each_seed_and_form_and_writes_nothing(l
     }
 
 
+def test_list_sums_up_long_grids_unless_they_are_named(launcher):
+    grid = experiments.RELATED_FIGURES["delay-map"]
+    done = {run.name: "finish" for run in grid.at("quick").runs}
+    assert launcher.run(*quick("delay-map"), fake=done).returncode == 0
+    every = launcher.run("--list").stdout
+    assert [f for f in experiments.ALL_FIGURES if f"\nFigure {f}: " not in f"\n{every}"] == []
+    assert "div_power_p47_b8" not in every and len(every.splitlines()) < 250
+    summed = every.split("Figure delay-map: ")[1].split("\n\n")[0]
+    assert "quick   6 runs, 6 finished, at most" in summed
+    assert "cpu    12 runs, 0 finished, at most" in summed
+    assert "full  108 runs, 0 finished, at most" in summed
+    assert "--list --figures delay-map" in summed
+    assert launcher.run("--list", "--figures", "related").stdout.count("one by one") == 4
+    shown = launcher.run("--list", "--figures", "delay-map").stdout
+    rows = [line.split() for line in shown.splitlines() if line.startswith("  div_power_")]
+    assert [r[0] for r in rows] == [run.name for run in grid.runs]
+    quick_states = {r[0]: "finished" in r for r in rows}
+    assert {n for n, finished in quick_states.items() if finished} == set(done)
+
+
+def test_list_shows_every_size_that_a_figure_has(launcher):
+    shown = launcher.run("--list", "--figures", "s5", "division").stdout
+    s5, division = shown.split("Figure s5")[1], shown.split("Figure s5")[0]
+    head = next(line for line in s5.splitlines() if "seed" in line)
+    assert head.split() == ["run", "seed", "quick", "cpu", "full"]
+    head = next(line for line in division.splitlines() if "seed" in line)
+    assert head.split() == ["run", "seed", "quick", "full"]  # its CPU size is the full one
+
+
 def test_dry_run_prints_lines_that_can_be_pasted_anywhere_and_runs_nothing(launcher, tmp_path):
     answer = launcher.run(*quick_1("--dry-run"))
     assert not launcher.root.exists()
@@ -212,6 +249,67 @@ def test_runs_are_computed_logged_and_drawn_and_then_skipped(launcher):
     assert "0 runs to compute on cpu" in second.stdout and "3 finished already" in second.stdout
     assert len(launcher.events("start")) == 3
     assert len(launcher.events("draw")) == 2
+
+
+def test_the_cpu_size_is_computed_where_there_is_one_and_the_full_size_elsewhere(launcher):
+    answer = launcher.run("--figures", "s5", "division", "--size", "cpu", "--device", "cpu")
+    assert answer.returncode == 0, answer.stdout
+    complete = launcher.root.rglob(runs.SUMMARY)
+    assert sorted(str(path.parent.relative_to(launcher.root)) for path in complete) == [
+        "cpu/s5_toth_30/seed_42",
+        "div_toth_30/seed_42",
+        "s5_toth_50/seed_42",
+    ]
+    log = (launcher.folder("s5_toth_30", "cpu") / runs.LOG).read_text()
+    assert "--run s5_toth_30 --size cpu --seed 42" in log
+    assert "--size" not in (launcher.folder("s5_toth_50", "full") / runs.LOG).read_text()
+    (drawn,) = launcher.events("draw")
+    assert "--seeds 42 --size cpu" in " ".join(drawn)
+    assert "related_plots.ipynb" in answer.stdout
+    full = launcher.run("--figures", "division", "--device", "cpu")
+    assert "0 runs to compute on cpu" in full.stdout and "1 finished already" in full.stdout
+
+
+def test_figures_with_seeds_of_their_own_are_computed_and_drawn_from_these(launcher):
+    answer = launcher.run("--figures", "dimension", "k-sum", "--size", "cpu", "--device", "cpu")
+    assert answer.returncode == 0, answer.stdout
+    seeds = {(e[1], e[2]) for e in launcher.events("start")}
+    assert {s for run, s in seeds if run.startswith("add_lid")} == {"46", "47"}
+    assert {s for run, s in seeds if "_pku" in run} == {"42"}
+    drawn = [" ".join(e) for e in launcher.events("draw")]
+    assert ["--figures k-sum" in d and "--seeds 42" in d for d in drawn] == [True, False]
+    assert "--figures dimension" in drawn[1] and "--seeds 46 47" in drawn[1]
+
+
+def test_finished_cells_of_a_grid_are_skipped_and_killed_ones_resumed(launcher):
+    cells = [run.name for run in experiments.RELATED_FIGURES["delay-map"].at("quick").runs]
+    hang = dict.fromkeys(cells[:2], "hang") | dict.fromkeys(cells[2:4], "fail")
+    first = launcher.start(*quick("delay-map"), "--jobs", "6", fake=hang)
+    launcher.wait_for("end", 2)
+    launcher.wait_for("row", 6)
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=30)
+    done = {e[1] for e in launcher.events("end")}
+    assert done == set(cells[4:])
+    again = launcher.run(*quick("delay-map"))
+    assert again.returncode == 0, again.stdout
+    assert "4 runs to compute on cpu" in again.stdout and "2 finished already" in again.stdout
+    assert sorted(e[1] for e in launcher.events("continue")) == sorted(cells[:2])
+    starts = [e[1] for e in launcher.events("start")]
+    assert [starts.count(cell) for cell in cells] == [2, 2, 2, 2, 1, 1]
+
+
+def test_a_run_that_stopped_before_its_budget_is_finished(launcher):
+    run = experiments.find_run("div_power_p47_b8")
+    _, config = run.form("quick", 42)
+    assert config.stop_at == "test_accuracy"
+    with runs.RunFolder(launcher.folder(run.name), config) as folder:
+        folder.append({"step": 25, "epoch": 1, "train_accuracy": 1.0, "test_accuracy": 0.99})
+        folder.write_summary({"diverged_at_step": None})
+    shown = launcher.run("--list", "--figures", "delay-map").stdout
+    row = next(line for line in shown.splitlines() if line.startswith(f"  {run.name} "))
+    assert row.split()[2] == "finished"
+    assert run.name not in launcher.run(*quick("delay-map"), "--dry-run").stdout
 
 
 def test_a_figure_without_runs_is_just_drawn(launcher):
@@ -250,7 +348,7 @@ def test_an_unusable_root_is_refused_in_one_line(launcher):
 
 
 def test_a_failing_run_stops_no_other_and_its_log_is_shown(launcher):
-    longest = plan.plan(experiments.find_figures(["1"]), quick=True, seeds=[42], root="r")[0].run
+    longest = plan.plan(experiments.find_figures(["1"]), size="quick", seeds=[42], root="r")[0].run
     answer = launcher.run(*quick_1("--jobs", "1"), fake={longest: "fail"})
     assert answer.returncode == 1
     assert launcher.events("start")[0][1] == longest
@@ -377,7 +475,7 @@ def test_runs_outlive_a_killed_launcher_and_are_shared_by_the_next(launcher):
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(launcher, force):
-    _, config = experiments.find_run("add_stablemax").form(True, 42)
+    _, config = experiments.find_run("add_stablemax").form("quick", 42)
     with runs.RunFolder(launcher.folder("add_stablemax"), config):
         process = launcher.start(*quick_1("--jobs", "1", *force))
         launcher.wait_for("end", 2)  # the others end while this one is held
@@ -391,7 +489,7 @@ def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(l
 
 
 def test_a_result_of_another_process_is_taken_as_it_is_even_with_force(launcher):
-    _, config = experiments.find_run("add_stablemax").form(True, 42)
+    _, config = experiments.find_run("add_stablemax").form("quick", 42)
     with runs.RunFolder(launcher.folder("add_stablemax"), config) as folder:
         process = launcher.start(*quick_1("--force"))
         launcher.wait_for("end", 2)
@@ -438,6 +536,36 @@ def test_off_a_terminal_a_plain_line_at_intervals_says_where_each_run_is(launche
     launcher.release()
     out, _ = process.communicate(timeout=30)
     assert "\r" not in out and process.returncode == 0
+
+
+def test_where_the_budget_is_in_steps_progress_is_in_steps(launcher):
+    slow = {"div_toth_30": "slow"}
+    process = launcher.start(*quick("division"), "--interval", "0.1", fake=slow)
+    budget = experiments.find_run("div_toth_30").quick.num_steps
+    where = f"quick/div_toth_30 seed 42 on cpu: step 0/{budget}, train 100.0 %"
+    line = ""
+    while where not in line:
+        line = process.stdout.readline()
+        assert line, "the launcher ended without saying it"
+    shown = launcher.run("--list", "--figures", "division").stdout
+    assert "div_toth_30                    42   running" in shown
+    launcher.release()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_the_share_done_of_a_run_counts_its_updates(tmp_path):
+    figures = [experiments.RELATED_FIGURES["mnist"]]
+    job = plan.plan(figures, size="quick", root=tmp_path)[0]
+    task = local.Task(job=job, force=False)
+    task.look()
+    assert task.left == job.seconds
+    with runs.RunFolder(job.folder, job.config) as folder:
+        for step in (0, job.config.num_steps // 4):
+            values = {"step": step, "epoch": step / job.config.steps_per_epoch}
+            folder.append(values | {"train_accuracy": 1.0, "test_accuracy": 0.5})
+    task.look()
+    assert task.left == pytest.approx(0.75 * job.seconds)
 
 
 def test_on_a_terminal_there_is_a_bar_and_a_line_for_each_running_run(launcher):

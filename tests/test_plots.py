@@ -19,10 +19,12 @@ import numpy
 import pytest
 from matplotlib.colors import to_hex
 
+import config_rules
 import curves
 import panels
 import plots
 import runs
+from config import RunConfig
 from experiments import (
     ADD_ORTHOADAMW,
     ADD_SOFTMAX64,
@@ -35,20 +37,29 @@ from experiments import (
     FIGURE_6,
     FIGURES,
     PRODUCT_STABLEMAX,
+    RELATED_FIGURES,
+    RELATED_RUNS,
+    Curve,
+    Figure,
+    Panel,
     Run,
 )
 
 ROOT = Path(plots.__file__).resolve().parent
-NOTEBOOK = ROOT / "paper_plots.ipynb"
+# Notebook -> (its figures, what is in the parentheses of a call beside the figure, their size).
+NOTEBOOKS = {
+    "paper_plots.ipynb": (FIGURES, "", "full"),
+    "related_plots.ipynb": (RELATED_FIGURES, ', size="cpu"', "cpu"),
+}
 COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "weight_norm")
 
 
-def write(root, run, seed=42, quick=False, rows=6, complete=True, summary=None, **columns):
+def write(root, run, seed=42, size="full", rows=6, complete=True, summary=None, **columns):
     """A run folder with few rows; unless given, a column's values are drawn for this very run.
 
     step is twice the epoch, so that a plot against steps would show.
     """
-    name, config = run.form(quick, seed)
+    name, config = run.form(size, seed)
     generator = numpy.random.default_rng(zlib.crc32(f"{name} {seed}".encode()))
     table = {c: generator.random(rows).tolist() for c in COLUMNS} | columns
     rows = len(next(iter(columns.values()))) if columns else rows
@@ -109,11 +120,11 @@ def run_axes(picture, figure) -> list:
 # ---------------------------------------------------------------------------------- data and labels
 
 
-@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("size", ["full", "quick"])
 @pytest.mark.parametrize("figure", [FIGURE_1, FIGURE_2, FIGURE_4, FIGURE_6], ids=lambda f: f.id)
-def test_the_curve_under_each_label_is_the_run_of_that_label(figure, quick, places):
-    data = {r.name: write(places["runs_root"], r, quick=quick) for r in figure.runs}
-    picture = plots.draw_figure(figure, quick=quick, **places)
+def test_the_curve_under_each_label_is_the_run_of_that_label(figure, size, places):
+    data = {r.name: write(places["runs_root"], r, size=size) for r in figure.runs}
+    picture = plots.draw_figure(figure, size=size, **places)
     for axes, panel in zip(run_axes(picture, figure), figure.panels, strict=True):
         if panel.kind not in panels.KINDS:
             continue  # tests/test_panels_appendix.py
@@ -123,7 +134,7 @@ def test_the_curve_under_each_label_is_the_run_of_that_label(figure, quick, plac
         entries = legend(below or axes)
         assert len({c for c in entries.values() if c != plots.GREY}) == len(panel.curves)
         for curve in panel.curves:
-            wanted = curves.in_form(curve.label, curve.run, quick)
+            wanted = curves.in_form(curve.label, curve.run, size)
             names = [n for n in entries if n.removeprefix("Test: ").split(": 50 %")[0] == wanted]
             assert len(names) == 1, (wanted, list(entries))
             color = entries[names[0]]
@@ -144,7 +155,7 @@ def test_the_curve_under_each_label_is_the_run_of_that_label(figure, quick, plac
 def test_axes_carry_units_and_the_published_end_of_the_epochs(places):
     for run in FIGURE_1.runs:
         write(places["runs_root"], run)
-        write(places["runs_root"], run, quick=True)
+        write(places["runs_root"], run, size="quick")
     axes = run_axes(plots.draw_figure(FIGURE_1, **places), FIGURE_1)
     assert {a.get_xlabel() for a in axes} == {"Epoch"}
     assert {a.get_ylabel() for a in axes} == {"Accuracy (%)"}
@@ -342,13 +353,13 @@ def test_a_missing_quick_or_seeded_run_names_exactly_its_command(places):
 def test_the_command_makes_runs_where_they_are_looked_for(tmp_path, monkeypatch):
     monkeypatch.delenv("GROKKING_RUNS", raising=False)
     plain = "./run_main_experiments.sh --figures 1"
-    assert curves.command(FIGURE_1, False) == plain
-    assert curves.command(FIGURE_1, False, runs_root=ROOT / "runs") == plain
+    assert curves.command(FIGURE_1, "full") == plain
+    assert curves.command(FIGURE_1, "full", runs_root=ROOT / "runs") == plain
     monkeypatch.chdir(tmp_path)
-    elsewhere = curves.command(FIGURE_1, True, [1, 2], runs_root=tmp_path / "my runs")
+    elsewhere = curves.command(FIGURE_1, "quick", [1, 2], runs_root=tmp_path / "my runs")
     assert elsewhere == f"{plain} --quick --seeds 1,2 --runs 'my runs'"
     monkeypatch.setenv("GROKKING_RUNS", str(tmp_path / "other"))
-    assert curves.command(FIGURE_1, False) == f"{plain} --runs other"
+    assert curves.command(FIGURE_1, "full") == f"{plain} --runs other"
 
 
 def test_read_run_gives_the_table_or_names_the_command(places):
@@ -409,8 +420,8 @@ def test_the_mean_ends_where_the_shortest_replicate_ends(places):
 
 
 def test_quick_and_full_runs_are_never_mixed(places):
-    write(places["runs_root"], ADD_STABLEMAX, quick=True)
-    write(places["results_root"], ADD_SOFTMAX64, quick=True)  # nothing quick is published
+    write(places["runs_root"], ADD_STABLEMAX, size="quick")
+    write(places["results_root"], ADD_SOFTMAX64, size="quick")  # nothing quick is published
     assert sources(ADD_STABLEMAX, places) == []
     assert sources(ADD_STABLEMAX, places, quick=True) == [(42, "your runs")]
     assert sources(ADD_SOFTMAX64, places, quick=True) == []
@@ -420,7 +431,7 @@ def test_quick_and_full_runs_are_never_mixed(places):
 
 def test_quick_figures_are_marked_and_full_ones_are_not(places):
     for run in FIGURE_2.runs:
-        write(places["runs_root"], run, quick=True)
+        write(places["runs_root"], run, size="quick")
         write(places["runs_root"], run)
     quick, full = (plots.draw_figure(FIGURE_2, quick=q, **places) for q in (True, False))
     assert "QUICK LOOK" in texts(quick)
@@ -436,6 +447,169 @@ def test_quick_figures_are_marked_and_full_ones_are_not(places):
     assert str(FIGURE_2.runs[0].config.modulo) not in texts(quick)
 
 
+RELATED_PAIR = Figure(
+    id="s5",
+    title="S5",
+    claim="",
+    panels=tuple(
+        Panel(
+            id=f"s5 {percent}",
+            title=f"Composition, {percent} %",
+            kind="accuracy",
+            curves=(Curve(run=RELATED_RUNS[f"s5_toth_{percent}"], label=f"{percent} %"),),
+        )
+        for percent in (30, 50)
+    ),
+)  # its CPU form: the first run smaller, the second as published
+
+
+def test_the_cpu_size_is_marked_and_says_its_settings_where_they_are_not_the_published(places):
+    small, same = RELATED_PAIR.runs
+    write(places["results_root"], small, size="cpu", rows=5)
+    write(places["results_root"], same, size="cpu", rows=5)  # published in the folder of the full
+    write(places["results_root"], small, test_accuracy=[0.1, 0.2])
+    picture = plots.draw_figure(RELATED_PAIR, size="cpu", **places)
+    assert "CPU SIZE, not the published one" in texts(picture)
+    first, second = run_axes(picture, RELATED_PAIR)
+    (said,) = first.texts
+    assert said.get_text() == "CPU size: composition in S5, 30 % of the pairs, 8,000 steps"
+    assert not second.texts
+    assert [len(drawn(a, legend(a)[f"Test: {p} %"])[0][0]) for a, p in
+            ((first, 30), (second, 50))] == [5, 5]  # fmt: skip
+    assert "no complete run" not in texts(picture)
+    full = texts(plots.draw_figure(RELATED_PAIR, **places))
+    assert "CPU" not in full and "composition in S5, training on 30 %, 50 % of the pairs" in full
+
+
+def test_a_figure_of_the_paper_at_cpu_size_is_the_full_one(places, tmp_path):
+    write(places["results_root"], ADD_STABLEMAX)
+    full, cpu = (texts(plots.draw_figure(FIGURE_1, size=s, **places)) for s in ("full", "cpu"))
+    assert full == cpu and "published results" in full
+    (png, _) = plots.draw_figures([FIGURE_1], out_dir=tmp_path / "out", size="cpu", **places)
+    assert png.name == "figure_1.png"
+    (png, _) = plots.draw_figures([RELATED_PAIR], out_dir=tmp_path / "out", size="cpu", **places)
+    assert png.name == "figure_s5_cpu.png"
+
+
+def test_a_missing_run_of_cpu_size_names_its_command_and_folder(places):
+    picture = texts(plots.draw_figure(RELATED_PAIR, size="cpu", **places))
+    assert picture.count("./run_main_experiments.sh --figures s5 --size cpu") == 2
+    assert "cpu/s5_toth_30" in picture and "cpu/s5_toth_50" not in picture
+    with pytest.raises(runs.RunError, match="--figures s5 --size cpu .*makes it"):
+        plots.read_run("s5_toth_30", size="cpu", **places)
+    write(places["results_root"], RELATED_PAIR.runs[0], size="cpu", test_accuracy=[0.25, 0.75])
+    table = plots.read_run("s5_toth_30", size="cpu", **places)
+    assert table["test_accuracy"].tolist() == [0.25, 0.75]
+    with pytest.raises(ValueError, match="add_pku_lstm_10 has no form of size cpu"):
+        plots.read_run("add_pku_lstm_10", size="cpu", **places)
+
+
+def test_size_and_quick_may_not_contradict_each_other(places):
+    for call in (
+        lambda: plots.draw_figure(FIGURE_1, size="cpu", quick=True, **places),
+        lambda: plots.load_curve(ADD_STABLEMAX, size="full", quick=True, **places),
+    ):
+        with pytest.raises(ValueError, match="quick=True contradicts size"):
+            call()
+    with pytest.raises(ValueError, match="unknown size 'tiny'"):
+        plots.show("1", size="tiny", **places)
+    assert sources(ADD_STABLEMAX, places, size="quick", quick=True) == []
+
+
+def grid_figure():
+    """The delay map with a kind of panel that needs no more than accuracies."""
+    figure = RELATED_FIGURES["delay-map"]
+    return replace(figure, panels=(replace(figure.panels[0], kind="accuracy"),))
+
+
+def test_a_grid_says_how_much_of_it_a_size_has_and_names_few_of_its_missing_runs(places):
+    grid = grid_figure()
+    cells = grid.at("cpu").runs
+    for run in cells[:3]:
+        write(places["runs_root"], run, size="cpu", rows=3)
+    picture = texts(plots.draw_figure(grid, size="cpu", **places))
+    assert "12 of the 108 runs of the published size" in picture
+    assert "rests on 3 complete runs of 12" in picture
+    assert "no complete run of 9 of 12: cpu/" in picture and "and 4 more" in picture
+    assert cells[-1].name not in picture
+    empty = texts(plots.draw_figure(grid, size="full", **places))
+    assert "rests on 0 complete runs of 108" in empty and "and 103 more" in empty
+    assert len(empty) < 3000
+
+
+def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
+    cells = RELATED_FIGURES["delay-map"].at("cpu").runs
+    (said,) = curves.settings_of(cells, "cpu")
+    assert said == (
+        "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 10,000"
+        " steps, at most 8,000 steps, at most 6,000 steps"
+    )
+    assert len(curves.settings_of(cells[:3], "cpu")) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "share"),
+    [
+        ({"dataset": "tokens", "network": "lstm", "modulo": 11, "terms": 3},
+         "sum of 3 terms mod 11", ("30 %", "of the 3-tuples")),
+        ({"dataset": "tokens", "network": "lstm", "modulo": 97}, "addition mod 97",
+         ("30 %", "of the pairs")),
+        ({"dataset": "tokens", "network": "lstm", "binary_operation": "s5_inverse"},
+         "composition in S5", ("30 %", "of the pairs")),
+        ({"dataset": "tokens", "network": "lstm", "binary_operation": "x2_y2_mod", "modulo": 31},
+         "x² + y² mod 31", ("30 %", "of the pairs")),
+        ({"dataset": "mnist", "train_samples": 1000}, "MNIST", ("1,000", "examples")),
+        ({"dataset": "mnist"}, "MNIST", ("30 %", "of the images")),
+        ({"dataset": "mnist", "mnist_images": "digits"}, "digits of 8×8 pixels",
+         ("30 %", "of the images")),
+    ],
+)  # fmt: skip
+def test_task_and_share_are_worded_from_the_configuration(change, task, share):
+    config = RunConfig(lr=0.01, **change)
+    assert (curves.task(config), curves.share(config)) == (task, share)
+
+
+def test_every_operation_has_words():
+    assert set(curves.OPERATIONS) == set(
+        (*config_rules.MODULAR_OPERATIONS, *config_rules.PERMUTATION_OPERATIONS)
+    )
+
+
+def test_images_of_another_source_are_told():
+    run = RELATED_RUNS["mnist_omnigrok_mse"]
+    assert curves.settings(run, "cpu") == [
+        "MNIST", "1,000 examples", "100,000 steps", "softmax_precision 32", "train_precision 32",
+        "of 5,000 images",
+    ]  # fmt: skip
+    assert curves.settings(run, "full") == ["MNIST", "1,000 examples", "100,000 steps"]
+
+
+def test_measured_counts_in_steps_where_runs_are_so_long_in_steps(places, capsys):
+    figure = RELATED_FIGURES["division"]
+    write(places["runs_root"], figure.runs[0], test_accuracy=[0.0, 0.5, 1.0])
+    plots.measured("division", **places)
+    head, names, row = capsys.readouterr().out.splitlines()
+    assert head == "Measured (levels: first step):" and " steps " in names
+    table = plots.read_run("div_toth_30", **places)
+    assert f" {table['step'].iloc[1]:,} " in row and f" {table['step'].iloc[2]:,} " in row
+
+
+def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeypatch):
+    calls = []
+    monkeypatch.setattr(plots.subprocess, "run", lambda command, **_: calls.append(command))
+    run = RELATED_RUNS["div_power_grokking"]
+    write(places["runs_root"], run, size="cpu")
+    plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
+    folder = runs.run_folder(places["runs_root"], "cpu/div_power_grokking", 42)
+    assert [c[1:] for c in calls] == [
+        [ROOT / "landscape.py", "--normalisation", "tensor", "--surface", folder],
+        [ROOT / "landscape.py", "--normalisation", "filter", "--surface", folder],
+    ]
+    (folder / "surface_tensor.csv").write_text("")
+    plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
+    assert [c[3] for c in calls[2:]] == ["filter"]
+
+
 def test_quick_settings_are_worded_from_the_configuration():
     config = replace(ADD_STABLEMAX.config, seed=1)
     run = Run(
@@ -444,18 +618,18 @@ def test_quick_settings_are_worded_from_the_configuration():
         quick=replace(config, modulo=7, train_fraction=0.57, num_epochs=1234, lr=0.5),
     )
     expected = "addition mod 7, 57 % of the pairs, 1,234 epochs, lr 0.5"
-    assert curves.quick_settings(run) == expected
+    assert ", ".join(curves.settings(run, "quick")) == expected
     same = replace(run, quick=config)
     share = f"{100 * config.train_fraction:g} % of the pairs"
     expected = f"addition mod {config.modulo}, {share}, {config.num_epochs:,} epochs"
-    assert curves.quick_settings(same) == expected
+    assert ", ".join(curves.settings(same, "quick")) == expected
 
 
 def test_labels_of_the_full_form_are_restated_for_the_quick_form():
     run, of = PRODUCT_STABLEMAX, PRODUCT_STABLEMAX.quick
-    assert curves.in_form("product mod 113", run, True) == f"product mod {of.modulo}"
-    assert curves.in_form("product mod 113", run, False) == "product mod 113"
-    assert curves.in_form("mod 1130, 140 %, 0.40 %", run, True) == "mod 1130, 140 %, 0.40 %"
+    assert curves.in_form("product mod 113", run, "quick") == f"product mod {of.modulo}"
+    assert curves.in_form("product mod 113", run, "full") == "product mod 113"
+    assert curves.in_form("mod 1130, 140 %, 0.40 %", run, "quick") == "mod 1130, 140 %, 0.40 %"
 
 
 def test_a_figure_without_runs_has_no_quick_form(tmp_path, places):
@@ -485,7 +659,7 @@ def test_measured_prints_first_epochs_final_values_and_what_is_missing(places, c
 
 def test_files_are_named_after_figure_and_form(tmp_path, places):
     write(places["runs_root"], ADD_STABLEMAX)
-    write(places["runs_root"], ADD_STABLEMAX, quick=True)
+    write(places["runs_root"], ADD_STABLEMAX, size="quick")
     out = tmp_path / "new" / "pictures"
     full = plots.draw_figures([FIGURE_1, FIGURE_3], out_dir=out, **places)
     quick = plots.draw_figures([FIGURE_1], out_dir=out, quick=True, **places)
@@ -535,12 +709,14 @@ def test_plotting_needs_neither_torch_nor_pyplot():
     assert subprocess.run([sys.executable, "-c", code], **options).stdout.strip() == "set()"
 
 
-# ---------------------------------------------------------------------------------- the notebook
+# ---------------------------------------------------------------------------------- the notebooks
 
 
-@pytest.fixture(scope="module")
-def notebook():
-    return nbformat.read(NOTEBOOK, as_version=4)
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def notebook(request):
+    found = nbformat.read(ROOT / request.param, as_version=4)
+    found.metadata["of"] = request.param
+    return found
 
 
 def code_cells(notebook):
@@ -576,24 +752,27 @@ def test_notebook_code_is_only_calls_into_plots(notebook):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert not set("/\\.~") & set(node.value), node.value  # no path
             if isinstance(node, ast.keyword):
-                assert node.arg in ("seeds", "quick")
+                assert node.arg in ("seeds", "quick", "size")
 
 
 def test_notebook_has_a_text_and_one_drawing_cell_for_every_figure(notebook):
+    figures, options, size = NOTEBOOKS[notebook.metadata["of"]]
     cells = {cell.id: cell for cell in notebook.cells}
-    for figure in FIGURES:
-        source = cells[f"figure-{figure}"].source
-        assert source == f'plots.measured("{figure}")\nplots.show("{figure}")'
+    for figure in figures:
+        call = f'("{figure}"{options})'
+        assert cells[f"figure-{figure}"].source == f"plots.measured{call}\nplots.show{call}"
         text = cells[f"figure-{figure}-text"].source
         assert "Claim:" in text
         assert f"--figures {figure}" in text
+        assert size == "full" or (f"--size {size}" in text and "Beside it, the published" in text)
 
 
 def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, monkeypatch):
     from nbclient import NotebookClient
 
-    for run in {r.name: r for f in FIGURES.values() for r in f.runs}.values():
-        write(tmp_path, run, rows=3)
+    figures, _, size = NOTEBOOKS[notebook.metadata["of"]]
+    for run in {r.name: r for f in figures.values() for r in f.at(size).runs}.values():
+        write(tmp_path, run, size=size, rows=3)
     monkeypatch.setenv("GROKKING_RUNS", str(tmp_path))
     copy = nbformat.from_dict(notebook)
     NotebookClient(copy, timeout=60, resources={"metadata": {"path": str(ROOT)}}).execute()
@@ -606,6 +785,6 @@ def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, 
             assert printed.startswith("Measured")
             assert "No complete run" not in printed
             assert "published results" not in printed
-    table = next(c for c in code_cells(copy) if c.id == "variation-table")
-    assert "weight_norm" in table.outputs[0].data["text/plain"]
+    for table in (c for c in code_cells(copy) if c.id == "variation-table"):
+        assert "weight_norm" in table.outputs[0].data["text/plain"]
     assert os.environ["GROKKING_RUNS"] == str(tmp_path)

@@ -74,6 +74,22 @@ def test_declared_run_goes_into_its_own_folder(run, tmp_path, monkeypatch):
     assert runs.read_config(tmp_path / "runs/tiny/seed_43").seed == 43
 
 
+def test_each_size_of_a_declared_run_goes_into_its_folder(run, tmp_path, monkeypatch):
+    config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
+    small = runs.RunConfig(lr=0.01, modulo=5, num_epochs=1, log_frequency=1)
+    tiny = experiments.Run(name="tiny", config=config, quick=None, cpu=small)
+    monkeypatch.setitem(experiments.RUNS, "tiny", tiny)
+    assert run("--run tiny --size full")[0] == run("--run tiny --size cpu")[0] == 0
+    assert folders(tmp_path) == ["cpu/tiny/seed_42", "tiny/seed_42"]
+    assert runs.read_config(tmp_path / "runs/cpu/tiny/seed_42") == small
+    one_line(run("--run tiny --quick"), "tiny has no form of size quick", "full, cpu")
+    monkeypatch.setitem(
+        experiments.RUNS, "same", experiments.Run(name="same", config=config, quick=None)
+    )
+    assert run("--run same --size cpu")[0] == 0
+    assert "same/seed_42" in folders(tmp_path)
+
+
 def test_override_never_writes_into_the_declared_folder(run, tmp_path, monkeypatch):
     config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
     monkeypatch.setitem(
@@ -126,6 +142,9 @@ def one_line(result, *words):
         ("--lr small", ("--lr", "'small'")),
         ("--train_fraction 0.5", ("--lr is missing", "--lr 0.01")),
         ("--lr 0.01 --quick", ("--quick", "--run NAME")),
+        ("--lr 0.01 --size cpu", ("--size", "--run NAME")),
+        ("--run add_stablemax --size tiny", ("unknown size 'tiny'", "full, cpu, quick")),
+        ("--run add_stablemax --size cpu --quick", ("--quick contradicts --size cpu",)),
         ("--lr 0.01 --temperature_schedule", ("--temperature_schedule", "drop it")),
         ("--lr 0.01 --device cuda:7", ("cuda:7", "--device cpu")),
         ("--lr 0.01 --device tpu", ("tpu", "cpu, cuda")),

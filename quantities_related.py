@@ -1,0 +1,193 @@
+"""What claims about the related systems measure: quantities over the functions of measures_related.
+
+As in measures.py; the times are in steps, the unit "step". Imports no torch.
+"""
+
+import math
+import statistics
+
+import pandas
+
+import runs
+from measures import Never, NotMeasured, Quantity, name, show
+from measures_related import (
+    FALL,
+    RISE,
+    THRESHOLD,
+    best_within,
+    dimension_column,
+    dimension_drop,
+    dimension_lead,
+    grokking_delay,
+    plateau,
+    rise,
+    steps_to,
+)
+
+
+def _last(table, column="step") -> float:
+    return float(table[column].iloc[-1])
+
+
+def _percent(level: float) -> str:
+    return show(level, "percent")
+
+
+def step_of(run: str, column: str, level: float) -> Quantity:
+    """The first step with a column at `level` or above it."""
+
+    def of(tables):
+        step = steps_to(tables[run], level, column)
+        return Never(_last(tables[run])) if step is None else step
+
+    words = f"first step with {name(column)} ≥ {_percent(level)}"
+    return Quantity(words, "step", (run,), of)
+
+
+def delay_of(
+    run: str, threshold: float = THRESHOLD, *, unit: str = "step", relative=False
+) -> Quantity:
+    """The grokking delay in steps or epochs ("step", "epoch").
+
+    Never where test accuracy did not follow: longer than the rest of the run.
+    """
+
+    def of(tables):
+        delay = grokking_delay(tables[run], threshold, relative=relative)
+        start, value = (
+            (delay.train_step, delay.steps) if unit == "step" else (delay.train_epoch, delay.epochs)
+        )
+        if start is None:
+            return Never(by=0.0)  # no delay has begun: nothing is known of its length
+        return Never(by=_last(tables[run], unit) - start) if value is None else value
+
+    level = f"{_percent(threshold)}{' of the best' if relative else ''}"
+    return Quantity(f"{unit}s from {level} train accuracy to {level} test", unit, (run,), of)
+
+
+def best(run: str, *, steps=math.inf, epochs=math.inf) -> Quantity:
+    """The best test accuracy within a budget."""
+    limits = [f"{n:,.10g} {u}" for n, u in ((steps, "steps"), (epochs, "epochs")) if n < math.inf]
+    words = f"best test accuracy{' within ' if limits else ''}{' and '.join(limits)}"
+    return Quantity(
+        words, "percent", (run,), lambda t: best_within(t[run], steps=steps, epochs=epochs)
+    )
+
+
+def step_of_largest(run: str, column: str, words: str = "") -> Quantity:
+    """The step of the largest value of a column, the first of equals."""
+
+    def of(tables):
+        table = tables[run]
+        return float(table["step"][table[column].idxmax()])
+
+    return Quantity(words or f"step of the largest {name(column)}", "step", (run,), of)
+
+
+def rise_of(run: str, share: float = RISE) -> Quantity:
+    """The step at which test accuracy has risen above its plateau; see rise."""
+
+    def of(tables):
+        step = rise(tables[run], share)
+        return Never(_last(tables[run])) if step is None else step
+
+    words = f"step with test accuracy {_percent(share)} of the way from its plateau to its best"
+    return Quantity(words, "step", (run,), of)
+
+
+def plateau_of(run: str) -> Quantity:
+    """The test accuracy at which a run waits before it generalizes; see plateau."""
+
+    def of(tables):
+        value = plateau(tables[run])
+        return Never(_last(tables[run])) if value is None else value
+
+    words = "test accuracy on the plateau before it rises"
+    return Quantity(words, "percent", (run,), of)
+
+
+def lead_of(run: str, *, fall: float | None = FALL, share: float = RISE) -> Quantity:
+    """Steps by which the drop of the dimension leads the rise of test accuracy."""
+
+    def of(tables):
+        lead = dimension_lead(tables[run], fall=fall, share=share)
+        return Never(lead.end) if lead.steps is None else lead.steps
+
+    drop = "the maximum" if fall is None else f"a fall by {_percent(fall)}"
+    words = f"steps from {drop} of the dimension to the rise of test accuracy"
+    return Quantity(words, "number", (run,), of)
+
+
+def drop_of(run: str, fall: float = FALL) -> Quantity:
+    """The step at which the dimension has fallen from its maximum; see dimension_drop."""
+
+    def of(tables):
+        step = dimension_drop(tables[run], fall)
+        return Never(_last(tables[run])) if step is None else step
+
+    words = f"first step with the dimension {_percent(fall)} below its maximum"
+    return Quantity(words, "step", (run,), of)
+
+
+def agreement(words: str, *pairs: tuple[Quantity, Quantity]) -> Quantity:
+    """The share of pairs of events of which both happened or neither did."""
+
+    def of(tables):
+        same = [len({isinstance(q.of(tables), Never) for q in pair}) == 1 for pair in pairs]
+        return sum(same) / len(same)
+
+    names = tuple(dict.fromkeys(r for pair in pairs for q in pair for r in q.runs))
+    return Quantity(words, "percent", names, of)
+
+
+def fall_of(run: str) -> Quantity:
+    """The share of its maximum by which the dimension has fallen when the run ends."""
+
+    def of(tables):
+        column = dimension_column(tables[run])
+        if column is None:
+            return math.nan
+        values = tables[run][column].dropna()
+        return float(1 - values.iloc[-1] / values.max())
+
+    return Quantity("fall of the dimension from its maximum to the end", "percent", (run,), of)
+
+
+def midway(words: str, *times: Quantity) -> Quantity:
+    """The median of several times, never counted as later than all; Never where it is one."""
+
+    def of(tables):
+        values = [q.of(tables) for q in times]
+        missed = [v for v in values if isinstance(v, Never)]
+        median = statistics.median(math.inf if isinstance(v, Never) else v for v in values)
+        return max(missed, key=lambda v: v.by) if median == math.inf else float(median)
+
+    names = tuple(dict.fromkeys(r for q in times for r in q.runs))
+    return Quantity(words, times[0].unit, names, of)
+
+
+def missed(words: str, *times: Quantity) -> Quantity:
+    """The share of several times that are Never."""
+    names = tuple(dict.fromkeys(r for q in times for r in q.runs))
+    return Quantity(
+        words,
+        "percent",
+        names,
+        lambda t: sum(isinstance(q.of(t), Never) for q in times) / len(times),
+    )
+
+
+def surface_range(run: str, column: str = "train_loss", normalisation: str = "tensor") -> Quantity:
+    """Largest minus smallest value of a column over the grid of a loss surface beside the run."""
+
+    def of(tables):
+        file = runs.SURFACES[normalisation]
+        path = tables[run].attrs["folder"] / file
+        if not path.is_file():
+            make = "python plots.py --figures landscape, with the run's --size, makes it"
+            raise NotMeasured(f"{run} has no {file}; {make}")
+        values = pandas.read_csv(path)[column]
+        return float(values.max() - values.min())
+
+    kind = {"tensor": "per-tensor", "filter": "filter-normalised"}[normalisation]
+    return Quantity(f"range of the {name(column)} over the {kind} surface", "number", (run,), of)
