@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -33,22 +32,16 @@ def runs():
     return sorted(found.values(), key=lambda run: run.config.train_precision, reverse=True)
 
 
-def run_plain(command):
-    return subprocess.run(command, stdout=subprocess.DEVNULL).returncode
-
-
-def run_ours(command):
-    process = Script(command, Path(os.devnull))
-    while process.poll() is None:
-        time.sleep(0.05)
-    return process.poll()
-
-
-def seconds(run, commands, jobs):
-    """Time that these commands take, so many at once."""
+def seconds(start, commands, jobs):
+    """Time that these commands take, so many at once; `start` makes a process of one."""
     started = time.monotonic()
-    with ThreadPoolExecutor(jobs) as pool:
-        codes = list(pool.map(run, commands))
+    waiting, running, codes = list(commands), [], []
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            running.append(start(waiting.pop(0)))
+        codes += [p.poll() for p in running if p.poll() is not None]
+        running = [p for p in running if p.poll() is None]
+        time.sleep(0.02)
     if any(codes):
         sys.exit(f"throughput.py: a run failed (exit codes {codes})")
     return time.monotonic() - started
@@ -76,13 +69,13 @@ def main():
             ]
             for name, n in epochs.items()
         ]
-        our_time = seconds(run_ours, ours, arguments.jobs)
+        our_time = seconds(lambda c: Script(c, Path(os.devnull)), ours, arguments.jobs)
     print(f"ours, {arguments.jobs} at once: {our_time:.1f} s", flush=True)
     plain = [
         [python, ROOT / "benchmarks" / "plain.py", name, "--steps", str(n)]
         for name, n in epochs.items()
     ]
-    plain_time = seconds(run_plain, plain, 1)
+    plain_time = seconds(lambda c: subprocess.Popen(c, stdout=subprocess.DEVNULL), plain, 1)
     print(f"plain, one after the other: {plain_time:.1f} s; quotient {our_time / plain_time:.2f}")
 
 
