@@ -14,6 +14,8 @@ run. A claim that fails stays, with its evidence. Here are figures 1 to 3; claim
 claims_body.py and claims_appendix.py have the others, claims_controls.py what users asked.
 """
 
+import os
+import signal
 import sys
 
 from claim_table import main
@@ -279,4 +281,8 @@ CLAIMS = tuple(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(CLAIMS, related=RELATED))
+    try:
+        sys.exit(main(CLAIMS, related=RELATED))
+    except BrokenPipeError:  # `| head` has seen enough; the interpreter's last flush must not ask
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(128 + signal.SIGPIPE)
