@@ -260,7 +260,10 @@ SWEEP_RUNS = {
 }
 ADD_ORTHOADAMW_SWEEP = declare("add_orthoadamw_lr3e3", DECAYED, _QUICK_DECAYED, **EFFECTIVE)
 _SWEEP = tuple(Curve(run=run, label=f"weight decay {wd:g}") for wd, run in SWEEP_RUNS.items())
-_ORTHO = Curve(run=ADD_ORTHOADAMW_SWEEP, label="⊥AdamW")
+_ORTHO = (
+    Curve(run=ADD_ORTHOADAMW_SWEEP, label="⊥AdamW, lr 0.003"),
+    Curve(run=ADD_ORTHOADAMW, label="⊥AdamW, lr 0.01 as in figure 1a"),
+)
 FIGURE_15 = Figure(
     id="15",
     title="Weight decay and the delay",
@@ -270,7 +273,7 @@ FIGURE_15 = Figure(
     ),
     panels=(
         Panel(id="15a", title="AdamW with weight decay", kind="accuracy", curves=_SWEEP),
-        Panel(id="15b", title="Delay", kind="sweep", curves=(*_SWEEP, _ORTHO)),
+        Panel(id="15b", title="Delay", kind="sweep", curves=(*_SWEEP, *_ORTHO)),
     ),
 )
 
