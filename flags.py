@@ -5,6 +5,7 @@ Imports no torch.
 
 import argparse
 import difflib
+import textwrap
 import types
 import typing
 from dataclasses import MISSING, fields
@@ -22,6 +23,27 @@ GROUPS = {
 DEAD_FLAGS = {"temperature_schedule": "no schedule is defined in the paper or in the authors' code"}
 
 
+LEFT = 40  # characters of the column of flags; choices that do not fit stand below all of them
+
+
+class OneLineHelp(argparse.HelpFormatter):
+    """One line a flag, however long; switches as --[no-]name."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=LEFT, width=100)
+
+    def _split_lines(self, text, width):
+        return [" ".join(text.split())]
+
+    def _fill_text(self, text, width, indent):
+        return "".join(indent + line for line in text.splitlines(keepends=True))
+
+    def _format_action_invocation(self, action):
+        if isinstance(action, argparse.BooleanOptionalAction):
+            return f"--[no-]{action.dest}"
+        return super()._format_action_invocation(action)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
@@ -36,7 +58,8 @@ class Parser(argparse.ArgumentParser):
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:
     """Adds one flag per field, in groups; only flags that were given end up in the namespace."""
-    groups = {name: parser.add_argument_group(name, text) for name, text in GROUPS.items()}
+    groups = {name: parser.add_argument_group(f"{name}: {text}") for name, text in GROUPS.items()}
+    below = []
     for f in fields(RunConfig):
         base = f.type
         if isinstance(base, types.UnionType):
@@ -53,8 +76,16 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         else:
             options |= {"type": base, "metavar": base.__name__.upper()}
             if f.metadata["choices"]:
-                options["metavar"] = "{" + ",".join(map(str, f.metadata["choices"])) + "}"
+                choices = ",".join(map(str, f.metadata["choices"]))
+                if len(f"  --{f.name} {{{choices}}}  ") <= LEFT:
+                    options["metavar"] = "{" + choices + "}"
+                else:
+                    options["metavar"] = "NAME"
+                    below.append(f"--{f.name}: {choices.replace(',', ', ')}")
         groups[f.metadata["group"]].add_argument(f"--{f.name}", **options)
+    if below:
+        wrapped = (textwrap.fill(line, 100, subsequent_indent="    ") for line in below)
+        parser.epilog = "choices:\n" + "\n".join(f"  {text}" for text in wrapped)
     for name in DEAD_FLAGS:
         groups["run"].add_argument(f"--{name}", action="store_true", help=argparse.SUPPRESS)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import experiments
 import runs
 from config import RunConfig
-from flags import Parser, add_config_flags, given_fields
+from flags import OneLineHelp, Parser, add_config_flags, given_fields
 
 HERE = Path(__file__).resolve().parent
 THRESHOLDS = {
@@ -185,6 +185,7 @@ def make_parser() -> Parser:
         prog="train.py",
         usage="train.py [--run NAME] [--seed S] [flags of the configuration and the machine]",
         description="Trains one run into a run folder; continues it when started again.",
+        formatter_class=OneLineHelp,
         allow_abbrev=False,
     )
     which = parser.add_argument_group("which run, and where it goes")

@@ -222,6 +222,22 @@ def test_flag_of_each_field_reaches_the_configuration(name):
 
 
 TOKENS = {"dataset": "tokens", "network": "transformer"}
+
+
+def test_help_has_one_line_for_each_flag_with_its_default():
+    text = make_parser().format_help()
+    flags, below = text.split("\nchoices:\n")
+    lists = {part.split(":")[0]: " ".join(part.split()) for part in below.split("  --")}
+    for f in fields(RunConfig):
+        names = (f"--{f.name}", f"--[no-]{f.name}")
+        (line,) = (x for x in flags.splitlines() if x.split()[:1] and x.split()[0] in names)
+        assert f.metadata["help"] in line
+        default = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+        assert f.name == "lr" or line.endswith(f"[{'none' if default == '' else default}]")
+        for choice in f.metadata["choices"] or ():
+            assert str(choice) in line + lists.get(f.name, "")
+
+
 BAD = [
     ({"train_fraction": 0.0}, "train_fraction 0.0"),
     ({"train_fraction": 1.0}, "between 0 and 1"),
