@@ -54,7 +54,7 @@ ARROWS = {
     "plots": "curves experiments panels panels_appendix panels_dimension panels_grids"
     " panels_related panels_weights runs",
     "surface": "metrics runs session",
-    "landscape": "runs surface",
+    "landscape": "flags runs surface",
     "spectrum": "config runs surface",
     "rounding": "metrics stablemax",
     "numerics": "metrics panels rounding stablemax",
