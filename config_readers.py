@@ -94,7 +94,10 @@ READERS = {
     "--no-full_batch": (lambda c: not c.full_batch, ("batch_size", "batch_order")),
     "no --num_steps": (lambda c: c.num_steps is None, ("num_epochs",)),
     "no --log_every": (lambda c: c.log_every is None, ("log_frequency",)),
-    "--optimizer AdamW": (lambda c: c.optimizer == "AdamW", ("weight_decay_to",)),
+    "--optimizer AdamW and --weight_decay": (
+        lambda c: c.optimizer == "AdamW" and c.weight_decay > 0,
+        ("weight_decay_to",),
+    ),
     "--weight_decay": (lambda c: c.weight_decay > 0, ("decay_all",)),
     "--lr_schedule linear or cosine": (
         lambda c: c.lr_schedule != "constant",

@@ -323,12 +323,19 @@ def _check_model(c):
         for name in ("num_layers", "model_dim", "num_heads", "ff_dim", "ff_hidden_layers"):
             _need(getattr(c, name) >= 1, name, getattr(c, name), "must be at least 1")
         _need(
-            c.model_dim % c.num_heads == 0,
+            c.network_kind != "transformer" or c.model_dim % c.num_heads == 0,
             "model_dim",
             c.model_dim,
             f"must be a multiple of num_heads {c.num_heads}",
         )
         _need(0 <= c.dropout < 1, "dropout", c.dropout, "choose a probability from 0 to below 1")
+        _need(
+            not c.tied_head or c.dataset == "tokens" or c.operands >= c.modulo,
+            "tied_head",
+            c.tied_head,
+            f"needs a token for each of the {c.modulo} results and there are {c.operands}; drop"
+            " it or --input_size",
+        )
 
 
 def _check_loss(c):
@@ -345,11 +352,12 @@ def _check_loss(c):
         "must not be negative",
     )
     if c.induce_collapse_epoch is not None:
+        epochs = -(-c.total_steps // c.steps_per_epoch)  # begun ones; num_steps may end one early
         _need(
-            0 <= c.induce_collapse_epoch < c.num_epochs,
+            0 <= c.induce_collapse_epoch < epochs,
             "induce_collapse_epoch",
             c.induce_collapse_epoch,
-            f"choose an epoch from 0 to {c.num_epochs - 1}, within num_epochs",
+            f"choose an epoch from 0 to {epochs - 1}, within the run",
         )
 
 

@@ -17,7 +17,7 @@ import pandas
 import runs
 from config import RunConfig
 from config_rules import PERMUTATION_OPERATIONS
-from experiments import Figure, Run, check_size, figure_of, find_run, size_flag
+from experiments import Figure, Run, asked_size, figure_of, find_run, size_flag
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -46,7 +46,7 @@ def chosen_size(size: str | None, quick: bool) -> str:
     """
     if quick and size not in (None, "quick"):
         raise ValueError(f"quick=True contradicts size '{size}'; give one of them")
-    return check_size(size or ("quick" if quick else "full"))
+    return asked_size(size, quick)
 
 
 def load_curve(

@@ -81,7 +81,7 @@ def token_task(config: RunConfig) -> Task:
     All K-tuples are examples, the last operand varying fastest; division leaves y = 0 out, which
     are the pairs (b c, b) of openai/grok. They are held in memory: config_rules.MOST_EXAMPLES.
 
-    Source: Power et al. (2022) and its four descendants; README, *Related systems*.
+    Source: Power et al. (2022) and its four descendants; RELATED.md.
     """
     if config.binary_operation in PERMUTATION_OPERATIONS:
         first = int(config.exclude_identity)  # permutation 0
@@ -190,7 +190,7 @@ def with_label_noise(data: Split, count: int, num_results: int, seed: int) -> Sp
 
     Source: the `_noisy_N` operators of openai/grok.
     """
-    # D15: there the label is the answer of a random example, by chance the right one.
+    # R15: there the label is the answer of a random example, by chance the right one.
     if not count:
         return data
     draw = random.Random(f"label noise {seed}")

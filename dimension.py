@@ -157,15 +157,20 @@ def local_two_nn(points: Tensor, near: Tensor) -> Tensor:
 def local_pca(points: Tensor, near: Tensor) -> Tensor:
     """Number of principal directions of each neighbourhood with over 5 % of the largest variance.
 
-    Args, Returns: as for `local_two_nn`.
+    Args, Returns: as for `local_two_nn`; NaN for a neighbourhood that is not finite.
 
     Source: Fukunaga and Olsen (1971); scikit-dimension's lPCA with ver "FO" and alphaFO 0.05.
     """
     found = []
     for group in _neighbourhoods(points, near):  # (B, L, D), centred
         low = group if group.shape[1] < group.shape[2] else group.mT
-        variances = torch.linalg.eigvalsh(low @ low.mT)  # ascending, times L - 1
-        found.append((variances > NOISE * variances[:, -1:]).sum(1).double())
+        products = low @ low.mT
+        # Of a network that has diverged: eigvalsh would raise, and the run lose its last row.
+        broken = ~products.isfinite().flatten(1).all(1)  # (B,)
+        products = products.masked_fill(broken[:, None, None], 0.0)
+        variances = torch.linalg.eigvalsh(products)  # ascending, times L - 1
+        directions = (variances > NOISE * variances[:, -1:]).sum(1).double()
+        found.append(directions.masked_fill(broken, torch.nan))
     return torch.cat(found)
 
 

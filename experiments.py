@@ -35,6 +35,7 @@ from manifest import (
     Figure,
     Panel,
     Run,
+    asked_size,  # noqa: F401 - handed on
     check_size,  # noqa: F401 - handed on
     size_flag,  # noqa: F401 - handed on
 )

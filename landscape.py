@@ -13,7 +13,6 @@ The second form needs a run with its checkpoint. It writes surface_tensor.csv or
 the loss around the run's last network along two random directions, by surface.py.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor
 
 import runs
+from flags import Parser
 from surface import EXAMPLES, NORMALISATIONS, flatten, grid, load_session, loss_on_plane, surface
 
 ROWS = 201  # of each trajectory that are used, spread evenly
@@ -139,8 +139,10 @@ def _same_data(one, other) -> bool:
 
 def main(argv=None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="landscape.py", description="Writes the loss on a plane of weight space as a table."
+    parser = Parser(
+        prog="landscape.py",
+        description="Writes the loss on a plane of weight space as a table.",
+        allow_abbrev=False,
     )
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help="runs with --save_weights")
     parser.add_argument("--grid", type=int, help="points per side, odd [31, of a surface 21]")

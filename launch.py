@@ -106,13 +106,6 @@ def split_list(flag: str, words, choices: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def parse_size(size: str | None, quick: bool) -> str:
-    """The size that --size and --quick ask for; ValueError where they contradict each other."""
-    if size and quick and size != "quick":
-        raise ValueError(f"--quick contradicts --size {size}; give one of them")
-    return experiments.check_size(size or ("quick" if quick else "full"))
-
-
 def parse_seeds(words) -> list[int] | None:
     """The seeds asked for, each once, rising; None: those of each figure."""
     found = split_list("--seeds", words, "whole numbers such as 42,43")
@@ -294,7 +287,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         choices = ", ".join([*experiments.ALL_FIGURES, experiments.RELATED])
         named = split_list("--figures", options.figures, choices)
         figures = experiments.find_figures(named)
-        options.size = parse_size(options.size, options.quick)
+        options.size = experiments.asked_size(options.size, options.quick)
         seeds = parse_seeds(options.seeds)
         devices = parse_devices(options.device)
         jobs_each = (

@@ -22,6 +22,19 @@ def check_size(size: str) -> str:
     return size
 
 
+def asked_size(size: str | None, quick: bool) -> str:
+    """The size that --size and --quick ask for; "full" for neither.
+
+    Raises:
+        ValueError: for an unknown size, or where the two contradict each other.
+    """
+    if size is None:
+        return "quick" if quick else "full"
+    if check_size(size) != "quick" and quick:
+        raise ValueError(f"--quick contradicts --size {size}; give one of them")
+    return size
+
+
 def size_flag(size: str) -> list[str]:
     """The flag that asks for a size, on every command line of ours."""
     return {"full": [], "quick": ["--quick"]}.get(size, ["--size", size])

@@ -33,20 +33,15 @@ LEAST_MS = {"decoder": 4.0, "lstm": 5.0, "embedding_mlp": 2.0, "mnist": 1.5}
 DIMENSION_SECONDS = 3.0  # a measurement of 3,000 points, of which it is quadratic
 
 
-def training_examples(c: RunConfig) -> int:
-    """Number of training examples."""
-    return c.train_examples
-
-
 def _examples(c: RunConfig) -> int:
     """Number of examples that an update reads."""
-    n = training_examples(c)
+    n = c.train_examples
     return n if c.full_batch else min(c.batch_size, n)
 
 
 def _multiply_adds(c: RunConfig) -> int:
     """Multiply-adds of the forward pass of an example, without the look-ups in an embedding."""
-    tokens = 2 * c.terms + c.leading_eos if c.dataset == "tokens" else 1  # 1: scaled alike
+    tokens = c.sequence_length if c.dataset == "tokens" else 1  # 1: scaled alike
     if c.network_kind == "transformer":
         layer = 4 * c.model_dim**2 + 2 * c.model_dim * c.ff_dim
         return tokens * c.num_layers * layer + c.model_dim * c.modulo

@@ -47,7 +47,7 @@ from curves import (
     share,
     task,
 )
-from experiments import Figure, Panel, find_figures
+from experiments import Figure, Panel, asked_size, find_figures
 from panels import (
     ALERT,
     COLLAPSE,
@@ -360,9 +360,9 @@ def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -
             made, done = call[0] / table, max((f / runs.SUMMARY).stat().st_mtime for f in call)
             if not made.is_file() or made.stat().st_mtime < done:
                 print(f"computing {made}", flush=True)
-                if size == "quick" and table in runs.SURFACES.values():
-                    flags = (*QUICK_SURFACE, *flags)
-                command = [sys.executable, HERE / script, *flags, *call]
+                quick = size == "quick" and table in runs.SURFACES.values()
+                smaller = QUICK_SURFACE if quick else ()
+                command = [sys.executable, HERE / script, *smaller, *flags, *call]
                 subprocess.run(command, stdout=subprocess.DEVNULL)
 
 
@@ -439,7 +439,7 @@ def main(argv=None) -> int:
             raise ValueError(f"--seeds {' '.join(seeds)}: expected whole numbers such as 42,43")
         seeds = [int(s) for s in seeds] if seeds else None
         figures = find_figures(_split(given.figures))
-        size = chosen_size(given.size, given.quick)
+        size = asked_size(given.size, given.quick)
         options = {"runs_root": given.runs, "out_dir": given.out, "size": size}
         for path in draw_figures(figures, seeds=seeds, **options):
             print(path)

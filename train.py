@@ -224,9 +224,7 @@ def resolve(arguments) -> tuple[RunConfig, Path]:
     """
     given = given_fields(arguments)
     root = Path(arguments.runs) if arguments.runs else HERE / "runs"
-    size = arguments.size or ("quick" if arguments.quick else "full")
-    if arguments.quick and size != "quick":
-        raise ValueError(f"--quick contradicts --size {size}; give one of them")
+    size = experiments.asked_size(arguments.size, arguments.quick)
     if arguments.run:
         run = experiments.find_run(arguments.run)
         name, declared = run.form(size, given.get("seed"))
@@ -235,7 +233,7 @@ def resolve(arguments) -> tuple[RunConfig, Path]:
         if config != declared:
             folder = variant_folder(root, name, config)
     else:
-        if arguments.quick or arguments.size:
+        if arguments.quick or arguments.size is not None:
             flag = "--quick" if arguments.quick else "--size"
             raise ValueError(f"{flag} is a form of a declared run; name it with --run NAME")
         if "lr" not in given:

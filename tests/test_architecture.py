@@ -1,6 +1,7 @@
 """The house's arrows point one way, and the files others lift stand alone."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -53,7 +54,7 @@ ARROWS = {
     "plots": "curves experiments panels panels_appendix panels_dimension panels_grids"
     " panels_related panels_weights runs",
     "surface": "metrics runs session",
-    "landscape": "runs surface",
+    "landscape": "flags runs surface",
     "spectrum": "config runs surface",
     "rounding": "metrics stablemax",
     "numerics": "metrics panels rounding stablemax",
@@ -76,6 +77,7 @@ ARROWS = {
     "progress": "plan runs",
     "launch": "experiments flags local plan progress runs",
 }
+TAG = re.compile(r"\b[DR]\d+\b(?=[:), ])")  # a deviation, such as R3
 LONGEST = 500  # lines; a file that grows past it knows something it should not
 
 
@@ -115,3 +117,10 @@ def test_module_answers_without_loading_torch(name):
 def test_files_can_be_read_in_one_sitting():
     lines = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
     assert {name: n for name, n in lines.items() if n > LONGEST} == {}
+
+
+def test_every_numbered_tag_points_at_a_row_of_its_table():
+    used = {tag for path in MODULES.values() for tag in TAG.findall(path.read_text())}
+    rows = "".join((ROOT / name).read_text() for name in ("README.md", "RELATED.md"))
+    assert {"D2", "R6"} <= used
+    assert used <= set(re.findall(r"(?m)^\| ([DR]\d+) \|", rows))

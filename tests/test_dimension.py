@@ -267,3 +267,21 @@ def test_measure_takes_the_first_sequences_alone(monkeypatch):
 def test_positions_are_those_of_the_words(changes, count, places):
     config = RunConfig(lr=0.01, use_transformer=True, log_dimension=1, **changes)
     assert dimension.positions(config, count) == places
+
+
+@pytest.mark.parametrize("estimator", dimension.ESTIMATORS)
+def test_network_that_has_diverged_has_no_dimension_and_raises_nothing(estimator):
+    states = torch.from_numpy(cloud(60, 8))
+    states[:, 3] = torch.nan
+    assert all(value.isnan() for value in dimension.estimate(states, 60, 12, estimator))
+
+
+def test_neighbourhood_that_is_not_finite_leaves_the_others_alone():
+    points = torch.from_numpy(cloud(40, 6))
+    near = dimension.nearest(points, 12)
+    whole = dimension.local_pca(points, near)
+    broken = torch.cat([points, torch.full((1, 6), torch.inf, dtype=points.dtype)])
+    near[7, 3] = 40  # the point at infinity
+    found = dimension.local_pca(broken, near)
+    assert found[7].isnan()
+    assert torch.equal(found[torch.arange(40) != 7], whole[torch.arange(40) != 7])

@@ -93,6 +93,7 @@ def test_a_list_of_devices_means_the_same_in_every_form(launcher):
         (["--device", "cuda:0"], "device cuda:0 is not available here; use --device cpu"),
         (["--device", "cpu,cuda:3"], "device cuda:3 is not available here; use --device cpu"),
         (["--device", "mps"], "device mps has no float64, which StableMax needs; use --device cpu"),
+        (["--size", ""], "unknown size ''; choose from full, cpu, quick"),
         (["--size", "tiny"], "unknown size 'tiny'; choose from full, cpu, quick"),
         (["--size", "cpu", "--quick"], "--quick contradicts --size cpu; give one of them"),
         (["--quik"], "unknown flag --quik: did you mean --quick? see --help for all of them"),
@@ -156,13 +157,13 @@ def test_expected_seconds_follow_steps_examples_and_precision():
 
 
 def test_training_examples_are_those_of_the_paper():
-    assert plan.training_examples(experiments.MLP) == 5107  # 40 % of 113^2
-    assert plan.training_examples(experiments.TRANSFORMER) == 5017  # 40 % of 112^2
-    assert plan.training_examples(experiments.PARITY) == 1000
+    assert experiments.MLP.train_examples == 5107  # 40 % of 113^2
+    assert experiments.TRANSFORMER.train_examples == 5017  # 40 % of 112^2
+    assert experiments.PARITY.train_examples == 1000
     divide = dataclasses.replace(
         experiments.MLP, binary_operation="divide_mod", modulo=97, train_fraction=0.5
     )
-    assert plan.training_examples(divide) == 97 * 96 // 2  # no division by 0
+    assert divide.train_examples == 97 * 96 // 2  # no division by 0
 
 
 def test_times_are_those_of_the_longest_chain():

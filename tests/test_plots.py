@@ -610,6 +610,17 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
     assert [c[3] for c in calls[2:]] == ["filter"]
 
 
+def test_quick_surfaces_say_once_that_they_are_small(places, monkeypatch):
+    calls, run = [], RELATED_RUNS["div_power_grokking"]
+    monkeypatch.setattr(plots.subprocess, "run", lambda command, **_: calls.append(command))
+    for seed in (42, 43):
+        write(places["runs_root"], run, seed, size="quick")
+    plots.compute_tables(RELATED_FIGURES["landscape"], size="quick", runs_root=places["runs_root"])
+    small = ["--grid", "11", "--examples", "512"]
+    assert len(calls) == 4
+    assert all(c[2:6] == small and len(c) == 10 for c in calls)
+
+
 def test_quick_settings_are_worded_from_the_configuration():
     config = replace(ADD_STABLEMAX.config, seed=1)
     run = Run(

@@ -186,6 +186,7 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "random_codes": "--dataset binary_alg", "stablemax_precision": "--loss_function stablemax",
         "lambda_l1": "--regularization l1", "lambda_l2": "--regularization l2",
         "lstm_dim": "--network lstm", "decay_all": "--weight_decay 1",
+        "weight_decay_to": "--weight_decay 1",
         "warmup_start": "--warmup_steps 10", "schedule_steps": "--lr_schedule linear",
         "final_lr": "--lr_schedule linear", "stop_level": "--stop_at test_accuracy",
         "dropout_at": "--use_transformer", "scale_embedding": "--use_transformer",
@@ -282,7 +283,8 @@ BAD = [
     ({"network": "lstm", "lstm_dim": 0}, "at least 1"),
     ({"network": "lstm", "use_transformer": True}, "no --network"),
     ({"weight_noise": -0.1}, "must not be negative"),
-    ({"weight_decay_to": "init", "optimizer": "Adam"}, "--optimizer AdamW"),
+    ({"weight_decay_to": "init", "optimizer": "Adam", "weight_decay": 1.0}, "--optimizer AdamW"),
+    ({"weight_decay_to": "init"}, "--weight_decay"),
     ({"decay_all": False}, "--weight_decay"),
     ({"clip_norm": 0.0}, "above 0"),
     ({"warmup_start": 0.5}, "--warmup_steps"),
@@ -301,6 +303,8 @@ BAD = [
     ({"loss_function": "mse", "stablemax_precision": 32}, "--loss_function stablemax"),
     ({"logit_norm_penalty": -1.0}, "must not be negative"),
     ({"induce_collapse_epoch": 1_500}, "from 0 to 1499"),
+    ({"induce_collapse_epoch": 10, "num_steps": 10}, "from 0 to 9"),
+    ({"use_transformer": True, "tied_head": True, "input_size": 50}, "each of the 113 results"),
     ({"induce_collapse_epoch": 5, "loss_function": "mse"}, "--loss_function cross_entropy"),
     ({"log_absorption": True}, "--optimizer SGD"),
     ({"dataset": "tokens"}, "--network transformer, lstm or embedding_mlp"),
@@ -343,6 +347,22 @@ def test_bad_value_is_refused_in_one_line_that_names_it(change, words):
     assert words in message
     assert "\n" not in message
     assert message.split()[0] in {f.name for f in fields(RunConfig)}
+
+
+GOOD = [
+    {"induce_collapse_epoch": 2_000, "num_steps": 3_000},  # more epochs than num_epochs' default
+    {"induce_collapse_epoch": 1, "num_steps": 31, "full_batch": False},  # 30 updates an epoch
+    {"network": "lstm", "model_dim": 10},  # no multiple of the 4 heads, which nothing reads
+    {"network": "embedding_mlp", "model_dim": 10},
+    {"use_transformer": True, "tied_head": True},
+    {"network": "transformer", "dataset": "tokens", "tied_head": True, "input_size": 50},
+]
+
+
+@pytest.mark.parametrize("change", GOOD, ids=str)
+def test_setting_that_can_be_run_is_accepted(change):
+    config = RunConfig(lr=0.01, **change)
+    assert {name: getattr(config, name) for name in change} == change
 
 
 def test_configuration_is_frozen_and_a_variant_differs_in_one_field():

@@ -154,3 +154,19 @@ def test_bad_words_are_one_line_and_write_nothing(trained, tmp_path, capsys, wor
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--grid", "x"], "argument --grid: invalid int value: 'x'"),
+        (["--radios", "2"], "did you mean --radius?"),
+        (["--surface", "run", "--normalisation", "row"], "invalid choice: 'row'"),
+    ],
+)
+def test_words_that_do_not_parse_are_one_line_too(capsys, words, said):
+    with pytest.raises(SystemExit) as stopped:
+        landscape.main(words)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error and error.startswith("landscape.py: ") and error.count("\n") == 1

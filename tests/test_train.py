@@ -144,6 +144,7 @@ def one_line(result, *words):
         ("--lr 0.01 --quick", ("--quick", "--run NAME")),
         ("--lr 0.01 --size cpu", ("--size", "--run NAME")),
         ("--run add_stablemax --size tiny", ("unknown size 'tiny'", "full, cpu, quick")),
+        ("--run add_stablemax --size=", ("unknown size ''", "full, cpu, quick")),
         ("--run add_stablemax --size cpu --quick", ("--quick contradicts --size cpu",)),
         ("--lr 0.01 --temperature_schedule", ("--temperature_schedule", "drop it")),
         ("--lr 0.01 --device cuda:7", ("cuda:7", "--device cpu")),
