@@ -180,21 +180,34 @@ DELAY_RUNS = {
     for batch in BATCHES
     for variant in VARIANTS
 }
-_DELAYS = tuple(
-    Curve(run=run, label=f"p = {modulus}, batch {batch}{variant.replace('_', ', ')}")
-    for (modulus, batch, variant), run in DELAY_RUNS.items()
-)
+
+
+def _delay_panel(variant: str, title: str, kind: str) -> Panel:
+    return Panel(
+        id=f"delay-map {kind.removeprefix('delay_')}{variant.replace('_', ' ')}",
+        title=f"Division{title}, delay in {'updates' if kind == 'delay_steps' else 'epochs'}",
+        kind=kind,
+        curves=tuple(
+            Curve(run=run, label=f"p = {modulus}, batch {batch}{variant.replace('_', ', ')}")
+            for (modulus, batch, of), run in DELAY_RUNS.items()
+            if of == variant
+        ),
+        text="Seed 002, the heat map; a cell is a mean over seeds, never over variants (R7).",
+    )
+
+
 FIGURE_DELAY_MAP = Figure(
     id="delay-map",
     title="Grokking delay over training-set size and batch size",
     claim="The delay is short where training-set size over batch size is between 100 and 800.",
-    panels=(
-        Panel(id="delay-map steps", title="Division, delay in updates", kind="delay_steps",
-              curves=_DELAYS, text="Seed 002, the heat map in steps."),
-        Panel(id="delay-map epochs", title="Division, delay in epochs", kind="delay_epochs",
-              curves=_DELAYS, text="Seed 002, the heat map in epochs."),
+    panels=tuple(
+        _delay_panel(variant, title, kind)
+        for variant, title in zip(
+            VARIANTS, ("", ", embedding noise", ", larger start"), strict=True
+        )
+        for kind in ("delay_steps", "delay_epochs")
     ),
-)  # fmt: skip
+)
 
 # ---------------------------------------------------------------------------------- dimension
 

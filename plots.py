@@ -341,12 +341,16 @@ def _values(line: Line, unit: str) -> dict:
     }
 
 
-def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -> None:
+def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -> bool:
     """Computes what a figure needs of its own runs' weights, in processes that load torch.
 
     A table that is younger than its run is kept. A script that fails says why on stderr, and the
     panel then shows how to call it.
+
+    Returns:
+        Whether all that was computed succeeded.
     """
+    succeeded = True
     for panel in (p for p in figure.at(size).panels if p.kind in SCRIPTS):
         script, table, flags = SCRIPTS[panel.kind]
         found = [find_replicates(c.run, size, seeds, runs_root, None)[0] for c in panel.curves]
@@ -363,7 +367,9 @@ def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -
                 quick = size == "quick" and table in runs.SURFACES.values()
                 smaller = QUICK_SURFACE if quick else ()
                 command = [sys.executable, HERE / script, *smaller, *flags, *call]
-                subprocess.run(command, stdout=subprocess.DEVNULL)
+                code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+                succeeded = succeeded and code == 0
+    return succeeded
 
 
 def draw_figures(
@@ -380,7 +386,7 @@ def draw_figures(
 
     A size that shows just what the full one does is the full one, also by name.
 
-    Landscapes and spectra of the user's own runs are computed first, where they are missing.
+    What `compute_tables` makes of the runs' weights is drawn where it is there.
 
     Returns:
         The files written.
@@ -394,7 +400,6 @@ def draw_figures(
     paths = []
     for figure in figures:
         shown = figure.shown_as(size)
-        compute_tables(figure, size=shown, seeds=seeds, runs_root=runs_root)
         picture = draw_figure(figure, **options)
         name = f"figure_{figure.id}" + ("" if shown == "full" else f"_{shown}")
         try:
@@ -440,12 +445,16 @@ def main(argv=None) -> int:
         seeds = [int(s) for s in seeds] if seeds else None
         figures = find_figures(_split(given.figures))
         size = asked_size(given.size, given.quick)
+        made = [
+            compute_tables(f, size=f.shown_as(size), seeds=seeds, runs_root=given.runs)
+            for f in figures
+        ]
         options = {"runs_root": given.runs, "out_dir": given.out, "size": size}
         for path in draw_figures(figures, seeds=seeds, **options):
             print(path)
     except (ValueError, runs.RunError) as error:
         parser.error(str(error))
-    return 0
+    return 0 if all(made) else 1
 
 
 if __name__ == "__main__":

@@ -140,7 +140,8 @@ class Less:
         if isinstance(a, Never) or not math.isfinite(a):
             return False
         if isinstance(b, Never):  # later than b.by, whenever it may come
-            return self.right[1].unit in TIMES and a <= b.by
+            # by = 0: the time that would be compared never began; nothing is known of it.
+            return self.right[1].unit in TIMES and b.by > 0 and a <= b.by
         return a <= b if self.equal else a < b
 
     def measured(self, seeds) -> str:

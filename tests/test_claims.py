@@ -226,6 +226,7 @@ def test_a_bound_that_cannot_fail_or_cannot_hold_is_refused(ends):
         (3, 2, False, False),
         (20, Never(20), True, True),  # later than the right run is long
         (21, Never(20), False, False),  # nothing is known past its end
+        (0, Never(0), False, False),  # a delay that never began is later than nothing
         (Never(20), 30, False, False),
         (Never(20), Never(30), False, False),
         (float("nan"), 2, False, False),

@@ -5,6 +5,7 @@ The runs here are synthetic and only there to be drawn: a few rows of known numb
 
 import math
 import os
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -400,7 +401,12 @@ def test_the_title_fits_and_four_panels_stand_two_by_two(panels, places):
 @pytest.fixture
 def calls(monkeypatch):
     seen = []
-    monkeypatch.setattr(plots.subprocess, "run", lambda command, **_: seen.append(command))
+
+    def run(command, **_):
+        seen.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(plots.subprocess, "run", run)
     return seen
 
 
@@ -438,3 +444,16 @@ def test_a_table_older_than_its_run_is_computed_again(places, calls):
     os.utime(table, (1, 1))
     plots.compute_tables(figure("spectrum", run), runs_root=places.roots["runs_root"])
     assert len(calls) == 1
+
+
+def test_a_table_that_cannot_be_computed_fails_the_command_and_leaves_the_picture(
+    places, monkeypatch
+):
+    run = places.write("one", test_accuracy=EARLY)
+    failed = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(plots.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(plots, "find_figures", lambda ids: [figure("spectrum", run)])
+    root = places.roots["runs_root"]
+    out = root / "pictures"
+    assert plots.main(["--figures", "x", "--runs", str(root), "--out", str(out)]) == 1
+    assert (out / "figure_x.png").is_file()
