@@ -517,9 +517,10 @@ def test_size_and_quick_may_not_contradict_each_other(places):
 
 
 def grid_figure():
-    """The delay map with a kind of panel that needs no more than accuracies."""
+    """The delay map, all variants, with a kind of panel that needs no more than accuracies."""
     figure = RELATED_FIGURES["delay-map"]
-    return replace(figure, panels=(replace(figure.panels[0], kind="accuracy"),))
+    every = tuple({c.run.name: c for p in figure.panels for c in p.curves}.values())
+    return replace(figure, panels=(replace(figure.panels[0], kind="accuracy", curves=every),))
 
 
 def test_a_grid_says_how_much_of_it_a_size_has_and_names_few_of_its_missing_runs(places):
@@ -594,9 +595,19 @@ def test_measured_counts_in_steps_where_runs_are_so_long_in_steps(places, capsys
     assert f" {table['step'].iloc[1]:,} " in row and f" {table['step'].iloc[2]:,} " in row
 
 
+def succeed_into(calls):
+    """A stand-in for subprocess.run that notes its commands."""
+
+    def run(command, **_):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    return run
+
+
 def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeypatch):
     calls = []
-    monkeypatch.setattr(plots.subprocess, "run", lambda command, **_: calls.append(command))
+    monkeypatch.setattr(plots.subprocess, "run", succeed_into(calls))
     run = RELATED_RUNS["div_power_grokking"]
     write(places["runs_root"], run, size="cpu")
     plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
@@ -612,7 +623,7 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
 
 def test_quick_surfaces_say_once_that_they_are_small(places, monkeypatch):
     calls, run = [], RELATED_RUNS["div_power_grokking"]
-    monkeypatch.setattr(plots.subprocess, "run", lambda command, **_: calls.append(command))
+    monkeypatch.setattr(plots.subprocess, "run", succeed_into(calls))
     for seed in (42, 43):
         write(places["runs_root"], run, seed, size="quick")
     plots.compute_tables(RELATED_FIGURES["landscape"], size="quick", runs_root=places["runs_root"])
