@@ -167,8 +167,13 @@ def make_parser() -> Parser:
     return parser
 
 
-def select(claims: Sequence[Claim], words) -> list[Claim]:
+def select(claims: Sequence[Claim], words, elsewhere: Sequence[Claim] = ()) -> list[Claim]:
     """The claims of the asked figures; all of them for None.
+
+    Args:
+        claims: to choose from.
+        words: of --figures, or None.
+        elsewhere: the claims of the other table, which --related chooses or leaves out.
 
     Raises:
         ValueError: an empty list or a figure without claims; lists the choices.
@@ -180,6 +185,8 @@ def select(claims: Sequence[Claim], words) -> list[Claim]:
     if not wanted:
         raise ValueError(f"--figures '' is empty; choose from {', '.join(choices)}, or drop it")
     for word in wanted:
+        if word in {c.figure for c in elsewhere}:
+            raise ValueError(f"figure '{word}' stands in the other table; add or drop --related")
         if word not in choices:
             raise ValueError(f"unknown figure '{word}'; choose from {', '.join(choices)}")
     return [c for c in claims if c.figure in wanted]
@@ -223,10 +230,11 @@ def main(
     """
     sys.stdout.reconfigure(errors="replace")  # ⊥ on a terminal that has none
     options = make_parser().parse_args(argv)
+    elsewhere = related
     if options.related:
-        claims, readme = related, related_readme
+        claims, elsewhere, readme = related, claims, related_readme
     try:
-        chosen = select(claims, options.figures)
+        chosen = select(claims, options.figures, elsewhere)
         if options.figures is not None and (options.write_readme or options.check_readme):
             raise ValueError(f"{readme.name} holds the claims of all figures; drop --figures")
         evidence = evidence_of(options, results_root)

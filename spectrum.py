@@ -7,7 +7,6 @@ row per operand and frequency: its share of the power in the initial and in the 
 panels_weights.py draws it. Imports torch only where a network is rebuilt.
 """
 
-import argparse
 import csv
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy
 
 import runs
 from config import RunConfig
+from flags import Parser
 
 COLUMNS = ("operand", "frequency", "initial", "final")
 
@@ -98,9 +98,7 @@ def spectrum(folder) -> list[dict]:
 
 def main(argv=None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="spectrum.py", description="Writes spectrum.csv into run folders."
-    )
+    parser = Parser(prog="spectrum.py", description="Writes spectrum.csv into run folders.")
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="with checkpoint.pt")
     try:
         for folder in map(Path, parser.parse_args(argv).folders):

@@ -55,7 +55,7 @@ ARROWS = {
     " panels_related panels_weights runs",
     "surface": "metrics runs session",
     "landscape": "flags runs surface",
-    "spectrum": "config runs surface",
+    "spectrum": "config flags runs surface",
     "rounding": "metrics stablemax",
     "numerics": "metrics panels rounding stablemax",
     "measures": "panels runs spectrum",

@@ -467,8 +467,13 @@ def test_related_claims_have_a_document_of_their_own(places, tmp_path, capsys):
     assert text.startswith("before") and text.endswith("after\n")
     assert readme.read_text() == before
     assert table_main("--related", "--check-readme") == 0
-    assert table_main("--related", "--figures", "1") == 2
-    assert "unknown figure '1'; choose from s5" in capsys.readouterr().err
+    for argv, said in (
+        (["--related", "--figures", "99"], "unknown figure '99'; choose from s5"),
+        (["--related", "--figures", "1"], "figure '1' stands in the other table; add or drop"),
+        (["--figures", "s5"], "figure 's5' stands in the other table; add or drop --related"),
+    ):
+        assert table_main(*argv) == 2
+        assert said in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------------------- the claims
