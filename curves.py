@@ -251,6 +251,11 @@ def settings_of(drawn, size: str) -> list[str]:
 def in_form(text: str, run: Run, size: str) -> str:
     """A title or label of the manifest, which speaks of the full form, said of the drawn form."""
     full, form = run.config, run.form(size)[1]
-    for value in (lambda c: f"mod {c.modulo}", lambda c: share(c)[0]):
-        text = re.sub(rf"(?<![\d.]){re.escape(value(full))}(?!\d)", value(form), text)
+    values = (
+        lambda c: f"mod {c.modulo}",
+        lambda c: share(c)[0],
+        lambda c: f"{c.num_epochs:,} epochs",
+    )
+    for value in values:
+        text = re.sub(rf"(?<![\d.,]){re.escape(value(full))}(?!\d)", value(form), text)
     return text

@@ -651,6 +651,9 @@ def test_labels_of_the_full_form_are_restated_for_the_quick_form():
     run, of = PRODUCT_STABLEMAX, PRODUCT_STABLEMAX.quick
     assert curves.in_form("product mod 113", run, "quick") == f"product mod {of.modulo}"
     assert curves.in_form("product mod 113", run, "full") == "product mod 113"
+    whole, short = (f"{c.num_epochs:,} epochs" for c in (run.config, of))
+    assert curves.in_form(whole, run, "quick") == short != whole
+    assert curves.in_form(f"1,{whole}", run, "quick") == f"1,{whole}"
     assert curves.in_form("mod 1130, 140 %, 0.40 %", run, "quick") == "mod 1130, 140 %, 0.40 %"
 
 
