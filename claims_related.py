@@ -43,7 +43,7 @@ FIGURE_003 = f"003, accuracy curves, {PICTURE}"
 DIVISION = (
     Claim(
         panel="division",
-        words="The training set is fitted within a thousand steps",
+        words="The training set is fitted at the published step, within a factor of 2",
         paper="99 % at 650 to 800 steps",
         source=FIGURE_003,
         checks=(Within(step_of(DIVISION_RUN, TRAIN, 0.99), near(650, 800)),),
@@ -118,7 +118,7 @@ S5 = (
     ),
     Claim(
         panel="s5 30 %",
-        words="Generalization takes far longer with 30 % than with 50 %",
+        words="Generalization takes longer with 30 % than with 50 %",
         paper="1 % less data costs 40 to 50 % more steps at 25 to 30 %; at 50 % 13,500",
         source="Power et al., Fig. 1; 003",
         checks=rising({"50 %": step_of(S5_50, TEST, 0.5), "30 %": step_of(S5_30, TEST, 0.5)}),
@@ -267,6 +267,13 @@ LANDSCAPE = (
 
 FIGURE_MNIST = f"002, README and poster, {PICTURE}"
 
+
+def _mnist_delay(run: str):
+    """Between levels that all four runs can reach, whatever their budgets."""
+    words = "steps from 95 % train to 75 % test accuracy"
+    return minus(step_of(run, TEST, 0.75), step_of(run, TRAIN, 0.95), words)
+
+
 MNIST = (
     Claim(
         panel="mnist mse",
@@ -287,8 +294,8 @@ MNIST = (
     Claim(
         panel="mnist mse",
         words="It generalizes long after, at the published steps within a factor of 2",
-        paper="50 % at 20,000, 85 % by 40,000, about 90 % at 50,000",
-        source=FIGURE_MNIST,
+        paper="50 % at 20,000, about 90 % at 50,000; 85 % at 41,000 with 5,000 images",
+        source=f"{FIGURE_MNIST}; 85 %: a check of its recipe, not published",
         checks=(
             Within(step_of(MSE, TEST, 0.5), near(20_000), "50 %"),
             Within(step_of(MSE, TEST, 0.85), near(40_000), "85 %"),
@@ -303,11 +310,7 @@ MNIST = (
         checks=(
             Within(step_of(CROSS_ENTROPY, TEST, 0.75), at_most(60), "test"),
             Within(
-                minus(
-                    step_of(CROSS_ENTROPY, TEST, 0.75),
-                    step_of(CROSS_ENTROPY, TRAIN, 0.95),
-                    "steps from 95 % train to 75 % test accuracy",
-                ),
+                _mnist_delay(CROSS_ENTROPY),
                 at_most(60),
                 "delay",
             ),
@@ -320,8 +323,8 @@ MNIST = (
         paper="train 99 % near 12,000 steps, test with it, 80 to 90 %",
         source=FIGURE_MNIST,
         checks=(
-            Within(step_of(AUGMENTED, TRAIN, 0.95), near(12_000), "train"),
-            Within(at(AUGMENTED, TEST, first(AUGMENTED, TRAIN, 0.95)), at_least(0.7), "test"),
+            Within(step_of(AUGMENTED, TRAIN, 0.99), near(12_000), "train"),
+            Within(at(AUGMENTED, TEST, first(AUGMENTED, TRAIN, 0.99)), at_least(0.7), "test"),
         ),
         size="cpu",
     ),
@@ -339,12 +342,12 @@ MNIST = (
     Claim(
         panel="mnist",
         words="Squared error on 1,000 images is the one with the longest delay",
-        paper="95 % of the best: tens of thousands of steps, against none",
+        paper="tens of thousands of steps, against none",
         source=FIGURE_MNIST,
         checks=tuple(
             Less(
-                (label, delay_of(run, relative=True)),
-                ("squared error", delay_of(MSE, relative=True)),
+                (label, _mnist_delay(run)),
+                ("squared error", _mnist_delay(MSE)),
             )
             for label, run in (("cross-entropy", CROSS_ENTROPY), ("augmented", AUGMENTED),
                                ("more images", MORE_IMAGES))

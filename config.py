@@ -51,7 +51,9 @@ class RunConfig:
     full_head: bool = _flag(
         False, "task", "(ours) tokens: logits over the whole vocabulary, not the results alone"
     )
-    label_noise: int = _flag(0, "task", "(ours) training examples whose label is drawn at random")
+    label_noise: int = _flag(
+        0, "task", "(ours) training examples that get a wrong label, drawn at random"
+    )
     train_fraction: float = _flag(0.3, "task", "share of the data set that is trained on")
     train_samples: int | None = _flag(
         None, "task", "(ours) examples to train on, all others test; None: train_fraction of all"

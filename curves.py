@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -167,6 +168,7 @@ OPERATIONS = {
     "s5_conj": "conjugation in S5",
     "s5_aba": "a b a in S5",
 }
+MOST_NAMED = 6  # runs that are named one by one
 SIZE_WORDS = {"cpu": "CPU size", "quick": "quick look"}  # on a picture
 SAID = {  # fields that these words name by themselves, or that compute nothing
     "modulo", "vocab_size", "train_fraction", "train_samples", "num_epochs", "num_steps",
@@ -210,10 +212,14 @@ def share(config: RunConfig) -> tuple[str, str]:
 
 def budget(config: RunConfig) -> str:
     """How long a run is, such as "4,000 epochs" or "at most 10,000 steps"."""
-    text = f"{config.num_epochs:,} epochs"
-    if config.num_steps is not None:
-        text = f"{config.num_steps:,} steps"
+    text = _length(config)
     return text if config.stop_at == "None" else f"at most {text}"
+
+
+def _length(config: RunConfig) -> str:
+    if config.num_steps is not None:
+        return f"{config.num_steps:,} steps"
+    return f"{config.num_epochs:,} epochs"
 
 
 def settings(run: Run, size: str) -> list[str]:
@@ -236,7 +242,7 @@ def settings_of(drawn, size: str) -> list[str]:
     """The settings of several runs in few lines: one a run, or what the runs of a grid have.
 
     A grid is told as a whole, such as "division mod 47, division mod 97; 50 % of the pairs;
-    at most 4,000 steps, at most 8,000 steps".
+    at most 4,000 steps, at most 8,000 steps; lr 0.02 (6 of 18 runs)".
     """
     each = [settings(run, size) for run in drawn]
     lines = list(dict.fromkeys(", ".join(words) for words in each))
@@ -244,7 +250,11 @@ def settings_of(drawn, size: str) -> list[str]:
         return lines
     columns = [words[:3] for words in each]
     parts = [", ".join(dict.fromkeys(column)) for column in zip(*columns, strict=True)]
-    parts += [", ".join(dict.fromkeys(w for words in each for w in words[3:]))]
+    others = Counter(word for words in each for word in words[3:])
+    parts += [
+        ", ".join(w if n == len(each) else f"{w} ({n} of {len(each)} runs)"
+                  for w, n in others.items())
+    ]  # fmt: skip
     return ["; ".join(filter(None, parts))]
 
 
@@ -254,8 +264,21 @@ def in_form(text: str, run: Run, size: str) -> str:
     values = (
         lambda c: f"mod {c.modulo}",
         lambda c: share(c)[0],
-        lambda c: f"{c.num_epochs:,} epochs",
+        _length,
     )
     for value in values:
         text = re.sub(rf"(?<![\d.,]){re.escape(value(full))}(?!\d)", value(form), text)
     return text
+
+
+def unique(items) -> list:
+    """The items without repetitions, in the order of their first appearance."""
+    return list(dict.fromkeys(items))
+
+
+def some_names(names, joint: str = ", ") -> str:
+    """Names in a row; of many the first, and how many more."""
+    names = unique(names)
+    if len(names) > MOST_NAMED:
+        names = [*names[: MOST_NAMED - 1], f"and {len(names) - MOST_NAMED + 1} more"]
+    return joint.join(names)

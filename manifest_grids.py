@@ -211,15 +211,10 @@ FIGURE_DELAY_MAP = Figure(
 
 # ---------------------------------------------------------------------------------- dimension
 
+# The published runs up to the step by which 35 % and more have generalized, measured more often. A
+# smaller modulus would not do: at p = 97 40 % do not generalize in this time.
+_CPU_LID = {"num_steps": 8_000, "log_every": 200, "log_dimension": 200}
 # Falls to 0 at 6 2/3 times the run's length, as in the published figure.
-_CPU_LID = {
-    "modulo": 97,
-    "batch_size": 128,
-    "num_steps": 5_000,
-    "schedule_steps": 33_333,
-    "log_every": 200,
-    "log_dimension": 200,
-}
 _QUICK_LID = {
     "modulo": 23,
     "batch_size": 128,

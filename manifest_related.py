@@ -202,7 +202,7 @@ MNIST_AUGMENTED = declare(
     "mnist_omnigrok_augmented",
     OMNIGROK,
     _QUICK_MNIST | {"num_steps": 1_000},
-    cpu=_CPU_MNIST | {"num_steps": 20_000},
+    cpu=_CPU_MNIST | {"num_steps": 24_000},
     rotation=30.0,
     blur=1.0,
 )

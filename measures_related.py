@@ -76,23 +76,32 @@ def grokking_delay(
     return Delay(*values)
 
 
-def outcome(table: pandas.DataFrame, *, short: float, threshold: float = THRESHOLD) -> str:
+def outcome(
+    table: pandas.DataFrame,
+    *,
+    short: float | None = None,
+    threshold: float = THRESHOLD,
+    relative: bool = False,
+) -> str:
     """The class of a run: confusion, memorisation, grokking or comprehension.
 
     Args:
         table: as in grokking_delay.
-        short: the longest delay in steps that is comprehension; 002 names none.
+        short: the longest delay in steps that is comprehension. None: the steps that it took to
+            fit the training set; 002 names none.
         threshold: accuracy, 0 to 1.
+        relative: as in grokking_delay.
 
     Returns:
         confusion where training accuracy stays below the threshold, memorisation where only test
         accuracy does, else comprehension or grokking, by the length of the delay.
     """
-    delay = grokking_delay(table, threshold)
+    delay = grokking_delay(table, threshold, relative=relative)
     if delay.train_step is None:
         return OUTCOMES[0]
     if delay.test_step is None:
         return OUTCOMES[1]
+    short = delay.train_step if short is None else short
     return OUTCOMES[2] if delay.steps > short else OUTCOMES[3]
 
 

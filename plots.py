@@ -21,7 +21,6 @@ import textwrap
 from pathlib import Path
 
 import matplotlib
-import pandas
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import ScaledTranslation
 
@@ -34,6 +33,7 @@ import panels_weights
 import runs
 from curves import (
     HERE,
+    MOST_NAMED,
     OWN,
     SIZE_WORDS,
     Replicate,
@@ -45,20 +45,20 @@ from curves import (
     read_run,
     settings_of,
     share,
+    some_names,
     task,
+    unique,
 )
 from experiments import Figure, Panel, asked_size, find_figures
 from panels import (
     ALERT,
-    COLLAPSE,
     GREY,
     PALETTE,
-    PERCENT,
     STYLE,
     Line,
     entry,
-    largest_collapse,
 )
+from readings import measured
 
 __all__ = ["draw_figure", "draw_figures", "load_curve", "main", "measured", "read_run", "show"]
 
@@ -86,25 +86,12 @@ SCRIPTS = {
     ),
 }
 COLOURED = ("landscape", "surface", "delay_")  # kinds that begin so have a colour bar
-MOST_NAMED = 6  # runs that are named one by one in a picture
 BANNERS = {
     "cpu": "CPU SIZE, not the published one",
     "quick": "QUICK LOOK, not the published settings",
 }
 
 QUICK_SURFACE = ("--grid", "11", "--examples", "512")  # 15 times sooner than the whole
-
-
-def _unique(items) -> list:
-    return list(dict.fromkeys(items))
-
-
-def _names(names, joint: str = ", ") -> str:
-    """The names, each once; of many the first ones and how many more there are."""
-    names = _unique(names)
-    if len(names) > MOST_NAMED:
-        names = [*names[: MOST_NAMED - 1], f"and {len(names) - MOST_NAMED + 1} more"]
-    return joint.join(names)
 
 
 class Picture(Canvas):
@@ -139,14 +126,14 @@ def draw_figure(
     published = len(figure.runs)
     size = figure.shown_as(chosen_size(size, quick))
     figure = figure.at(size)
-    seeds = None if seeds is None else _unique(seeds)
+    seeds = None if seeds is None else unique(seeds)
     found = {r.name: find_replicates(r, size, seeds, runs_root, results_root) for r in figure.runs}
     for name, (replicates, notes) in found.items():
         lacking = [s for s in seeds or () if s not in {r.seed for r in replicates}]
         if replicates and lacking:
             make = command(figure, size, lacking, runs_root)
             notes.append(f"{name} has no complete seed {', '.join(map(str, lacking))}: {make}")
-    labels = _unique(c.label for p in figure.panels for c in p.curves)
+    labels = unique(c.label for p in figure.panels for c in p.curves)
     colors = dict(zip(labels, itertools.cycle(PALETTE)))  # one colour per label, in all panels
     heights = max((KINDS[p.kind][1] for p in figure.panels), key=len)
     columns = 2 if len(figure.panels) == 4 else min(len(figure.panels), COLUMNS)
@@ -179,12 +166,12 @@ def draw_figure(
 def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str, make: str):
     there = [line for line in lines if line.replicates]
     missing = [line for line in lines if not line.replicates]
-    folders = _unique(line.run.form(size)[0] for line in missing)
+    folders = unique(line.run.form(size)[0] for line in missing)
     draw = KINDS[panel.kind][0]
     entries = draw(axes, there, panel.epochs if size == "full" else None)
     make = textwrap.fill(make, 44, break_on_hyphens=False)
     if missing and not there:
-        text = f"no complete run of\n{_names(folders, chr(10))}\n\nmake it:\n{make}"
+        text = f"no complete run of\n{some_names(folders, chr(10))}\n\nmake it:\n{make}"
         axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", size=8)
         axes[0].grid(False)
         axes[0].set_xticks([])
@@ -192,7 +179,7 @@ def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str
             empty.set_visible(False)
     elif len(folders) > MOST_NAMED:
         text = f"no complete run of {len(folders)} of {len(lines)}"
-        entries.append(entry(f"{text}: {_names(folders)}", style="none"))
+        entries.append(entry(f"{text}: {some_names(folders)}", style="none"))
         entries.append(entry(f"make them: {make}", style="none"))
     elif missing:
         for line in missing:
@@ -241,7 +228,7 @@ def _head_and_foot(picture, figure: Figure, found, size: str, published: int, wi
             percent, of = share(run.config)
             shares.setdefault((task(run.config), of), []).append(percent)
         foot += [
-            f"{what}, training on {', '.join(_unique(p))} {of}" for (what, of), p in shares.items()
+            f"{what}, training on {', '.join(unique(p))} {of}" for (what, of), p in shares.items()
         ]
     elif len(figure.runs) < published:
         foot.append(f"{len(figure.runs)} of the {published} runs of the published size")
@@ -254,7 +241,7 @@ def _head_and_foot(picture, figure: Figure, found, size: str, published: int, wi
         if replicates:
             shown.setdefault(_source(replicates, name in banded), []).append(name)
     only = len(shown) == 1
-    foot += [text if only else f"{_names(names)}: {text}" for text, names in shown.items()]
+    foot += [text if only else f"{some_names(names)}: {text}" for text, names in shown.items()]
     if not shown:
         foot.append("no complete run" if figure.runs else "computed; no run needed")
     foot += [note for _, notes in found.values() for note in notes]
@@ -265,7 +252,7 @@ def _head_and_foot(picture, figure: Figure, found, size: str, published: int, wi
 def _source(replicates: list[Replicate], banded: bool) -> str:
     """Which seeds of whose, such as "seed 42 · published results"."""
     parts = []
-    for source in _unique(r.source for r in replicates):
+    for source in unique(r.source for r in replicates):
         seeds = [r.seed for r in replicates if r.source == source]
         which = ", ".join(map(str, seeds))
         parts.append(
@@ -284,61 +271,6 @@ def _source(replicates: list[Replicate], banded: bool) -> str:
 def show(figure_id: str, **options) -> Canvas:
     """The figure of this id, for a notebook cell; options as in draw_figure."""
     return draw_figure(find_figures([figure_id])[0], **options)
-
-
-def measured(
-    figure_id: str, *, size=None, quick=False, seeds=None, runs_root=None, results_root=None
-) -> None:
-    """Prints what the runs of a figure measured: final values, and when levels were reached.
-
-    Args: as draw_figure. Levels are told in epochs, or in steps where a run's length is.
-    """
-    size = chosen_size(size, quick)
-    figure = find_figures([figure_id])[0].at(size)
-    unit = "step" if any(r.at(size).num_steps is not None for r in figure.runs) else "epoch"
-    rows, lacking, notes, done = [], [], [], set()
-    for panel, curve in ((p, c) for p in figure.panels for c in p.curves):
-        if curve.run.name in done:
-            continue
-        done.add(curve.run.name)
-        found, more = find_replicates(curve.run, size, seeds, runs_root, results_root)
-        notes += more
-        lacking += [] if found else [curve.run.form(size)[0]]
-        for replicate in found:
-            line = Line(curve.run, in_form(curve.label, curve.run, size), "", [replicate])
-            rows.append({"panel": panel.id, "curve": line.label} | _values(line, unit))
-    if rows:
-        print(f"Measured (levels: first {unit}):")
-        print(pandas.DataFrame(rows).to_string(index=False))
-    elif not figure.runs:
-        print("Measured: nothing, the curves are computed.")
-    if lacking:
-        make = command(figure, size, seeds, runs_root)
-        print(f"No complete run of {_names(lacking)}; make it: {make}")
-    for note in notes:
-        print(note)
-
-
-def _values(line: Line, unit: str) -> dict:
-    ((seed, metrics, source, _),) = line.replicates
-    last = metrics.iloc[-1]
-
-    def first(column, level):
-        reached = metrics[unit][metrics[column] >= level]
-        return f"{reached.iloc[0]:,.10g}" if len(reached) else "never"
-
-    return {
-        "seed": seed,
-        "source": source,
-        f"{unit}s": f"{last[unit]:,.10g}",
-        "train %": f"{PERCENT * last['train_accuracy']:.2f}",
-        "test %": f"{PERCENT * last['test_accuracy']:.2f}",
-        "test ≥ 50 % at": first("test_accuracy", 0.5),
-        "test ≥ 99 % at": first("test_accuracy", 0.99),
-        "max collapse %": largest_collapse(line),
-        "collapse ≥ 50 % at": first("softmax_collapse", COLLAPSE),
-        "weight norm": f"{last['weight_norm']:,.1f}",
-    }
 
 
 def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -> bool:

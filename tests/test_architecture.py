@@ -51,8 +51,9 @@ ARROWS = {
     "panels_related": "measures_related panels panels_appendix",
     "panels_grids": "measures_related panels panels_related panels_weights runs",
     "panels_dimension": "measures_related panels panels_related",
+    "readings": "curves experiments measures_related panels",
     "plots": "curves experiments panels panels_appendix panels_dimension panels_grids"
-    " panels_related panels_weights runs",
+    " panels_related panels_weights readings runs",
     "surface": "metrics runs session",
     "landscape": "flags runs surface",
     "spectrum": "config flags runs surface",
@@ -67,7 +68,7 @@ ARROWS = {
     "claims_main": "measures verdicts",
     "claims_body": "measures verdicts",
     "claims_controls": "measures verdicts",
-    "claims_grids": "measures measures_related quantities_related verdicts",
+    "claims_grids": "manifest_grids measures measures_related quantities_related verdicts",
     "claims_related": "claims_grids measures quantities_related verdicts",
     "claims": "claim_table claims_appendix claims_body claims_controls claims_main claims_related"
     " experiments measures verdicts",

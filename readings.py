@@ -1,0 +1,123 @@
+"""What the runs of a figure measured, as a printed table: a row for each run and seed.
+
+Of the related systems it also says what a run was trained on, and its delay, outcome and dimension;
+of the paper, its collapse. Imports no torch.
+"""
+
+import pandas
+
+from curves import chosen_size, command, find_replicates, in_form, share, some_names, task
+from experiments import RELATED_FIGURES, find_figures
+from measures_related import (
+    THRESHOLD,
+    best_within,
+    dimension_column,
+    dimension_lead,
+    grokking_delay,
+    outcome,
+)
+from panels import COLLAPSE, PERCENT, Line, largest_collapse
+
+NEVER = "never"
+WITHOUT_95 = "mnist"  # the figure whose tasks never reach 95 %: levels relative to the best
+
+
+def measured(
+    figure_id: str, *, size=None, quick=False, seeds=None, runs_root=None, results_root=None
+) -> None:
+    """Prints what the runs of a figure measured: final values, and when levels were reached.
+
+    Args: as plots.draw_figure. Levels are told in epochs, or in steps where a run's length is.
+    """
+    size = chosen_size(size, quick)
+    figure = find_figures([figure_id])[0].at(size)
+    unit = "step" if any(r.at(size).num_steps is not None for r in figure.runs) else "epoch"
+    rows, lacking, notes, done = [], [], [], set()
+    for panel, curve in ((p, c) for p in figure.panels for c in p.curves):
+        if curve.run.name in done:
+            continue
+        done.add(curve.run.name)
+        found, more = find_replicates(curve.run, size, seeds, runs_root, results_root)
+        notes += more
+        lacking += [] if found else [curve.run.form(size)[0]]
+        for replicate in found:
+            line = Line(curve.run, in_form(curve.label, curve.run, size), "", [replicate])
+            if figure.id in RELATED_FIGURES:
+                values = _related_values(line, unit, relative=figure.id == WITHOUT_95)
+            else:
+                values = {"curve": line.label} | _values(line, unit)
+            rows.append({"panel": panel.id} | values)
+    if rows:
+        print(f"Measured (levels: first {unit}):")
+        print(pandas.DataFrame(rows).fillna("").to_string(index=False))
+    elif not figure.runs:
+        print("Measured: nothing, the curves are computed.")
+    if lacking:
+        make = command(figure, size, seeds, runs_root)
+        print(f"No complete run of {some_names(lacking)}; make it: {make}")
+    for note in notes:
+        print(note)
+
+
+def _number(value: float | None) -> str:
+    return NEVER if value is None else f"{value:,.10g}"
+
+
+def _first(metrics: pandas.DataFrame, unit: str, column: str, level: float) -> str:
+    reached = metrics[unit][metrics[column] >= level]
+    return _number(reached.iloc[0] if len(reached) else None)
+
+
+def _ends(line: Line, unit: str) -> dict:
+    ((seed, metrics, source, _),) = line.replicates
+    last = metrics.iloc[-1]
+    return {
+        "seed": seed,
+        "source": source,
+        f"{unit}s": f"{last[unit]:,.10g}",
+        "train %": f"{PERCENT * last['train_accuracy']:.2f}",
+        "test %": f"{PERCENT * last['test_accuracy']:.2f}",
+    }
+
+
+def _values(line: Line, unit: str) -> dict:
+    metrics = line.replicates[0].metrics
+    return _ends(line, unit) | {
+        "test ≥ 50 % at": _first(metrics, unit, "test_accuracy", 0.5),
+        "test ≥ 99 % at": _first(metrics, unit, "test_accuracy", 0.99),
+        "max collapse %": largest_collapse(line),
+        "collapse ≥ 50 % at": _first(metrics, unit, "softmax_collapse", COLLAPSE),
+        "weight norm": f"{metrics['weight_norm'].iloc[-1]:,.1f}",
+    }
+
+
+def _related_values(line: Line, unit: str, relative: bool) -> dict:
+    """As _values; `relative`: delay and outcome between levels relative to the run's best."""
+    config, metrics = line.config, line.replicates[0].metrics
+    delay = grokking_delay(metrics, relative=relative)
+    level = f"{PERCENT * THRESHOLD:g} %{' of best' if relative else ''}"
+    values = {
+        "curve": line.label,
+        "task": task(config),
+        "trained on": " ".join(share(config)),
+        "batch": f"{config.batch_size:,}",
+    }
+    values |= _ends(line, unit) | {
+        "best test %": f"{PERCENT * best_within(metrics):.2f}",
+        "train ≥ 99 % at": _first(metrics, unit, "train_accuracy", 0.99),
+        "test ≥ 50 % at": _first(metrics, unit, "test_accuracy", 0.5),
+        "test ≥ 99 % at": _first(metrics, unit, "test_accuracy", 0.99),
+        f"delay at {level} in steps": _number(delay.steps),
+        "delay in epochs": _number(delay.epochs),
+        "outcome": outcome(metrics, relative=relative),
+    }
+    column = dimension_column(metrics)
+    if column is not None:
+        dimension = metrics[column].dropna()
+        lead = dimension_lead(metrics)
+        values |= {
+            "largest dimension": f"{dimension.max():.1f}",
+            "last": f"{dimension.iloc[-1]:.1f}",
+            "lead, steps": _number(lead.steps),
+        }
+    return values
