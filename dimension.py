@@ -62,12 +62,38 @@ def hidden_states(model, tokens: Tensor, layer: int, places: list[int]) -> Tenso
     return torch.cat(pieces)
 
 
-def distinct(rows: Tensor) -> Tensor:
-    """The rows without exact repetitions, in the order of their first appearance."""
+def seen(tokens: Tensor, places: list[int], causal: bool) -> Tensor:
+    """What the hidden state of each place depends on, in the order of `hidden_states`.
+
+    States that depend on the same are equal, but for rounding where they were computed in pieces of
+    unequal size.
+
+    Args:
+        tokens: (n, T) integers.
+        places: P positions of the T.
+        causal: whether a place sees only itself and the places before it.
+
+    Returns:
+        (n P, T + 1) integers: the tokens, those that the place does not see as -1, and the place.
+    """
+    count = tokens.shape[1]
+    place = torch.tensor(places, device=tokens.device)[:, None]  # (P, 1)
+    hidden = causal & (torch.arange(count, device=tokens.device) > place)  # (P, T)
+    rows = tokens[:, None].masked_fill(hidden, -1)  # (n, P, T)
+    return torch.cat([rows, place.expand(len(tokens), -1, 1)], dim=2).flatten(0, 1)
+
+
+def first_of_each(rows: Tensor) -> Tensor:
+    """Where each distinct row appears first, in that order."""
     _, which = torch.unique(rows, dim=0, return_inverse=True)
     order = torch.arange(len(rows), device=rows.device)
     first = order.new_full((len(rows),), len(rows)).scatter_reduce(0, which, order, "amin")
-    return rows[first[first < len(rows)].sort().values]
+    return first[first < len(rows)].sort().values
+
+
+def distinct(rows: Tensor) -> Tensor:
+    """The rows without exact repetitions, in the order of their first appearance."""
+    return rows[first_of_each(rows)]
 
 
 def sample(rows: Tensor, count: int, seed: int = SEED) -> Tensor:
@@ -221,5 +247,7 @@ def measure(model, tokens: Tensor, *, layer, places, count, neighbors, estimator
 
     Waits for the device: how many distinct states there are decides what is computed.
     """
-    states = hidden_states(model, tokens[:SEQUENCES], layer, places)
+    tokens = tokens[:SEQUENCES]
+    states = hidden_states(model, tokens, layer, places)
+    states = states[first_of_each(seen(tokens, places, model.causal))]
     return estimate(states, count, neighbors, estimator)

@@ -238,6 +238,35 @@ def test_causal_states_repeat_with_their_prefixes():
         assert len(dimension.distinct(states)) == count
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_what_a_place_sees_decides_which_states_are_the_same(causal):
+    tokens = equations()
+    rows = dimension.seen(tokens, [0, 2, 3], causal)
+    first = dimension.first_of_each(rows).tolist()
+    sights = []
+    for row in tokens.tolist():
+        sights += [(place, tuple(row[: place + 1] if causal else row)) for place in (0, 2, 3)]
+    assert first == [sights.index(s) for s in dict.fromkeys(sights)]
+    assert len(first) == (7 + 49 + 49 if causal else 3 * 49)
+
+
+def test_rounding_between_pieces_repeats_no_state(monkeypatch):
+    """As where the last piece is smaller and its products are summed in another order."""
+    model, tokens = network(), equations()
+    exact = dimension.hidden_states
+
+    def pieces(*arguments):
+        states = exact(*arguments)
+        return states * (1 + 1e-7 * torch.arange(len(states))[:, None])
+
+    monkeypatch.setattr(dimension, "hidden_states", pieces)
+    counts = []
+    monkeypatch.setattr(dimension, "estimate", lambda states, *_: counts.append(len(states)))
+    arguments = dict(layer=-1, places=[0, 1, 2, 3], count=500, neighbors=10, estimator="twonn")
+    dimension.measure(model, tokens, **arguments)
+    assert counts == [7 + 7 + 49 + 49]
+
+
 def test_measure_takes_the_first_sequences_alone(monkeypatch):
     model, tokens = network(), equations()
     monkeypatch.setattr(dimension, "SEQUENCES", 20)
