@@ -35,6 +35,7 @@ PERMUTATION_OPERATIONS = ("s5", "s5_b_first", "s5_inverse", "s5_conj", "s5_aba")
 PERMUTATIONS = 120
 NETWORKS = ("mlp", "transformer", "lstm", "embedding_mlp")
 MOST_EXAMPLES = 2**24  # of a data set that is held in memory
+MOST_TOKENS = 2**27  # of them together: 1 GiB, and with their operands and the split about 3
 SMALLEST_POSITIVE = {16: 6e-8, 32: 1.4e-45, 64: 5e-324}  # bits -> smallest number above 0
 
 
@@ -146,7 +147,9 @@ def _check_tokens(c):
     _need(c.terms >= 2, "terms", c.terms, "a sum has at least 2 operands")
     most = MOST_EXAMPLES.bit_length() - 1  # of 2 values each
     _need(
-        c.terms <= most and num_examples(c) <= MOST_EXAMPLES,
+        c.terms <= most
+        and num_examples(c) <= MOST_EXAMPLES
+        and num_examples(c) * 2 * c.terms <= MOST_TOKENS,
         "terms",
         c.terms,
         f"{c.operands}^{c.terms} examples do not fit in memory; choose fewer terms or a smaller"

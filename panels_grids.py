@@ -226,7 +226,10 @@ def _draw_surface(axes, lines: list[Line], normalisation: str) -> list[Line2D]:
     axes[0].tick_params(labelbottom=False)
     axes[-1].set_xlabel("1st direction")
     text = f"white line: accuracy {PERCENT * THRESHOLD:g} %; cross: the network"
-    return narrow([*entries, entry(text, style="none")])
+    side = table["a"].nunique()
+    used = " and ".join(f"{table[f'{s}_examples'].iloc[0]:,} {s}" for s in ("train", "test"))
+    what = f"{side} × {side} points, {used} examples"
+    return narrow([*entries, entry(text, style="none"), entry(what, style="none")])
 
 
 def _loss(value: float) -> str:

@@ -91,7 +91,12 @@ BANNERS = {
     "quick": "QUICK LOOK, not the published settings",
 }
 
-QUICK_SURFACE = ("--grid", "11", "--examples", "512")  # 15 times sooner than the whole
+# How finely surfaces are measured: points a side, and examples of each set, the first ones.
+SURFACE_FLAGS = {
+    "full": ("--grid", "31", "--examples", "10000"),
+    "cpu": ("--grid", "21", "--examples", "2048"),
+    "quick": ("--grid", "11", "--examples", "512"),
+}
 
 
 class Picture(Canvas):
@@ -296,9 +301,8 @@ def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -
             made, done = call[0] / table, max((f / runs.SUMMARY).stat().st_mtime for f in call)
             if not made.is_file() or made.stat().st_mtime < done:
                 print(f"computing {made}", flush=True)
-                quick = size == "quick" and table in runs.SURFACES.values()
-                smaller = QUICK_SURFACE if quick else ()
-                command = [sys.executable, HERE / script, *smaller, *flags, *call]
+                fine = SURFACE_FLAGS[size] if table in runs.SURFACES.values() else ()
+                command = [sys.executable, HERE / script, *fine, *flags, *call]
                 code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
                 succeeded = succeeded and code == 0
     return succeeded

@@ -293,7 +293,8 @@ def surface(places, run, file, factor=1.0, seed=42):
     loss = 0.25 + factor * (a**2 + b)
     pandas.DataFrame(
         {"a": a, "b": b, "train_loss": loss, "test_loss": 2 * loss,
-         "train_accuracy": 1 - 0.1 * numpy.abs(a), "test_accuracy": 0.5}
+         "train_accuracy": 1 - 0.1 * numpy.abs(a), "test_accuracy": 0.5,
+         "train_examples": 512, "test_examples": 1_300}
     ).to_csv(places.folder(run, seed) / file, index=False)  # fmt: skip
 
 
@@ -315,6 +316,7 @@ def test_a_surface_is_the_loss_of_its_table_with_range_and_centre(kind, file, ot
         "Training loss: range 3, 0.25 in the centre",
         "Test loss: range 6, 0.5 in the centre",
     ]
+    assert labels(below)[-1] == "5 × 5 points, 512 train and 1,300 test examples"
     for axes, factor in ((top, 1), (below, 2)):
         filled = next(c for c in axes.collections if hasattr(c, "levels") and len(c.levels) > 2)
         for a, b in ((0.5, 0.5), (-1 + 1e-6, 0.25), (0, -0.5)):

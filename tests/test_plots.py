@@ -541,6 +541,8 @@ def test_a_grid_says_how_much_of_it_a_size_has_and_names_few_of_its_missing_runs
 def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
     cells = RELATED_FIGURES["delay-map"].at("cpu").runs
     (said,) = curves.settings_of(cells, "cpu")
+    (arms,) = curves.settings_of(RELATED_FIGURES["optimizers"].at("cpu").runs, "cpu")
+    assert "lr 0.02 (6 of 18 runs)" in arms and " batch_size 128," in arms
     assert said == (
         "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 10,000"
         " steps, at most 8,000 steps, at most 6,000 steps"
@@ -595,6 +597,25 @@ def test_measured_counts_in_steps_where_runs_are_so_long_in_steps(places, capsys
     assert f" {table['step'].iloc[1]:,} " in row and f" {table['step'].iloc[2]:,} " in row
 
 
+def test_measured_tells_cells_of_a_grid_apart_and_names_delay_and_outcome(places, capsys):
+    cells = RELATED_FIGURES["delay-map"].at("cpu").runs
+    train, test = [0.0, 1.0, 1.0, 1.0, 1.0], [0.0, 0.1, 0.2, 0.2, 0.97]
+    for run, accuracy in ((cells[0], test), (cells[5], [0.0, 1.0, 1.0, 1.0, 1.0])):
+        write(places["runs_root"], run, size="cpu", train_accuracy=train, test_accuracy=accuracy)
+    plots.measured("delay-map", size="cpu", **places)
+    _, names, late, at_once, missing = capsys.readouterr().out.splitlines()
+    for row, run, outcome in ((late, cells[0], "grokking"), (at_once, cells[5], "comprehension")):
+        config = run.cpu
+        table = plots.read_run(run.name, size="cpu", **places)
+        reached = [table.loc[(table[f"{s}_accuracy"] >= 0.95).idxmax()] for s in ("train", "test")]
+        steps, epochs = (reached[1][c] - reached[0][c] for c in ("step", "epoch"))
+        assert f"division mod {config.modulo} 50 % of the pairs" in row
+        assert row.split("of the pairs")[1].split()[0] == str(config.batch_size)
+        assert row.split()[-3:] == [f"{steps:,.10g}", f"{epochs:,.10g}", outcome]
+    assert names.split("delay at 95 % in steps")[1].split() == ["delay", "in", "epochs", "outcome"]
+    assert missing.startswith("No complete run of cpu/") and " and 5 more" in missing
+
+
 def succeed_into(calls):
     """A stand-in for subprocess.run that notes its commands."""
 
@@ -613,15 +634,16 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
     plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
     folder = runs.run_folder(places["runs_root"], "cpu/div_power_grokking", 42)
     assert [c[1:] for c in calls] == [
-        [ROOT / "landscape.py", "--normalisation", "tensor", "--surface", folder],
-        [ROOT / "landscape.py", "--normalisation", "filter", "--surface", folder],
-    ]
+        [ROOT / "landscape.py", "--grid", "21", "--examples", "2048", "--normalisation", name,
+         "--surface", folder]
+        for name in ("tensor", "filter")
+    ]  # fmt: skip
     (folder / "surface_tensor.csv").write_text("")
     plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
-    assert [c[3] for c in calls[2:]] == ["filter"]
+    assert [c[7] for c in calls[2:]] == ["filter"]
 
 
-def test_quick_surfaces_say_once_that_they_are_small(places, monkeypatch):
+def test_quick_surfaces_are_told_once_that_they_are_small(places, monkeypatch):
     calls, run = [], RELATED_RUNS["div_power_grokking"]
     monkeypatch.setattr(plots.subprocess, "run", succeed_into(calls))
     for seed in (42, 43):
@@ -655,6 +677,12 @@ def test_labels_of_the_full_form_are_restated_for_the_quick_form():
     assert curves.in_form(whole, run, "quick") == short != whole
     assert curves.in_form(f"1,{whole}", run, "quick") == f"1,{whole}"
     assert curves.in_form("mod 1130, 140 %, 0.40 %", run, "quick") == "mod 1130, 140 %, 0.40 %"
+
+
+def test_a_budget_in_epochs_is_restated_in_the_steps_of_a_smaller_form():
+    run = RELATED_FIGURES["optimizers"].at("cpu").runs[0]
+    title = f"accuracy in {run.config.num_epochs:,} epochs"
+    assert curves.in_form(title, run, "cpu") == f"accuracy in {run.cpu.num_steps:,} steps"
 
 
 def test_a_figure_without_runs_has_no_quick_form(tmp_path, places):

@@ -312,6 +312,7 @@ BAD = [
     ({"binary_operation": "s5"}, "--dataset tokens"),
     (TOKENS | {"terms": 1}, "at least 2 operands"),
     (TOKENS | {"terms": 5}, "113^5 examples do not fit"),
+    (TOKENS | {"terms": 24, "modulo": 2}, "2^24 examples do not fit"),  # of 48 tokens each
     (TOKENS | {"terms": 3, "binary_operation": "product_mod"}, "--binary_operation add_mod"),
     (TOKENS | {"vocab_size": 114}, "at least 115"),
     (TOKENS | {"vocab_size": 115, "leading_eos": True}, "at least 116"),
