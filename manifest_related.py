@@ -112,7 +112,7 @@ FIGURE_K_SUM = Figure(
         Panel(
             id=f"k-sum {terms}",
             title=f"Sum of {terms} terms mod 11, 50 %",
-            kind="accuracy_log",
+            kind="accuracy_log_epochs",
             curves=(Curve(run=run, label=f"K = {terms}"),),
             text="Seed 001, its K test.",
         )

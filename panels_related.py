@@ -25,9 +25,12 @@ STUDENT = (
 )  # fmt: skip
 
 
-def by_step(line: Line, column: str, scale: float = 1.0):
-    """(steps, values (replicates, steps)) over the steps at which all replicates measured it."""
-    tables = [r.metrics.set_index("step")[column].dropna() for r in line.replicates]
+def by_step(line: Line, column: str, scale: float = 1.0, over: str = "step"):
+    """(steps, values (replicates, steps)) over the steps at which all replicates measured it.
+
+    over: "step", or "epoch" for these.
+    """
+    tables = [r.metrics.set_index(over)[column].dropna() for r in line.replicates]
     values = pandas.concat(tables, axis=1, join="inner") * scale
     return values.index.to_numpy(), values.to_numpy().T
 
@@ -43,12 +46,12 @@ def confidence(values: numpy.ndarray) -> numpy.ndarray | None:
     return STUDENT[min(n - 1, len(STUDENT)) - 1] * values.std(axis=0, ddof=1) / n**0.5
 
 
-def plot_steps(axes, line: Line, column: str, scale=1.0, band=None, **style):
+def plot_steps(axes, line: Line, column: str, scale=1.0, band=None, over="step", **style):
     """The mean over the replicates against steps, and a band of `band(values)` to either side.
 
-    Without `band` it is one standard deviation, as in all panels over epochs.
+    `over`: "step", or "epoch" for these. Without `band` it is one standard deviation, as in all panels over epochs.
     """
-    steps, values = by_step(line, column, scale)
+    steps, values = by_step(line, column, scale, over)
     mean = values.mean(axis=0)
     color = style.setdefault("color", line.color)
     axes.plot(steps, mean, **style)
@@ -58,9 +61,10 @@ def plot_steps(axes, line: Line, column: str, scale=1.0, band=None, **style):
     return mean
 
 
-def step_axis(axes, end: int | None, log: bool):
-    """Optimizer steps; step 0 has no place on a log axis."""
-    axes.set_xlabel("Optimizer steps (log scale)" if log else "Optimizer steps")
+def step_axis(axes, end: int | None, log: bool, over: str = "step"):
+    """Optimizer steps, or epochs; the first, 0, has no place on a log axis."""
+    label = {"step": "Optimizer steps", "epoch": "Epochs"}[over]
+    axes.set_xlabel(f"{label} (log scale)" if log else label)
     if log:
         axes.set_xscale("log")
     else:
@@ -81,18 +85,23 @@ def narrow(entries: list[Line2D]) -> list[Line2D]:
 # ---------------------------------------------------------------------------------- over steps
 
 
-def draw_accuracy_log(axes, lines: list[Line], end: int | None) -> list[Line2D]:
+def draw_accuracy_log(axes, lines: list[Line], end: int | None, over="step") -> list[Line2D]:
     """Test (solid) and training (dashed) accuracy, percent, against steps on a log scale."""
     (top,) = axes
     for line, width in widths(lines):
-        style = {"linestyle": "--", "linewidth": width, "zorder": 2}
+        style = {"linestyle": "--", "linewidth": width, "zorder": 2, "over": over}
         plot_steps(top, line, "train_accuracy", PERCENT, **style)
     for line, width in widths(lines):
-        plot_steps(top, line, "test_accuracy", PERCENT, linewidth=width, zorder=3)
+        plot_steps(top, line, "test_accuracy", PERCENT, linewidth=width, zorder=3, over=over)
     percent_axis(top, "Accuracy (%)")
-    step_axis(top, end, log=True)
+    step_axis(top, end, True, over)
     tests = [entry(f"Test: {line.label}", line.color) for line in lines]
     return [*tests, *([entry("Train", style="--")] if lines else [])]
+
+
+def draw_accuracy_log_epochs(axes, lines: list[Line], end: int | None) -> list[Line2D]:
+    """As accuracy_log, against epochs, for runs whose length is in epochs (001)."""
+    return draw_accuracy_log(axes, lines, end, "epoch")
 
 
 def draw_accuracy_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:
@@ -105,7 +114,7 @@ def draw_accuracy_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]
     for line, width in widths(lines):
         plot_steps(twin, line, "weight_norm", linestyle=":", linewidth=width)
     twin.set_ylabel("Weight norm (L2, dotted)")
-    twin.set_ylim(bottom=0)
+    twin.set_ylim(0, 1.05 * twin.dataLim.y1)  # a line along the upper edge would not be seen
     twin.grid(False)
     twin.spines["right"].set_visible(True)
     ticks(twin.yaxis)
@@ -244,6 +253,7 @@ def draw_best_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]
 # kind -> (function, relative heights of its rows of axes)
 KINDS = {
     "accuracy_log": (draw_accuracy_log, (3.0,)),
+    "accuracy_log_epochs": (draw_accuracy_log_epochs, (3.0,)),
     "accuracy_norm": (draw_accuracy_norm, (3.0,)),
     "attention_norm": (draw_attention_norm, (3.0,)),
     "steps_to_level": (draw_steps_to_level, (3.0,)),

@@ -76,6 +76,15 @@ def test_accuracies_are_drawn_over_steps_on_a_log_axis_in_percent(places):
     assert axes.get_ylabel() == "Accuracy (%)"
 
 
+def test_accuracies_are_drawn_over_epochs_where_the_figure_counts_them(places):
+    run = places.write("sums", BASE, **LATE)
+    axes = places.draw("accuracy_log_epochs", (run, "K = 3"))
+    color, _ = legend(axes)["Test: K = 3"]
+    assert curves_of(axes, color) == [(EPOCHS, pytest.approx([0, 10, 10, 60, 100]))]
+    assert curves_of(axes, color, "--") == [(EPOCHS, pytest.approx([0, 96, 100, 100, 100]))]
+    assert axes.get_xlabel() == "Epochs (log scale)" and axes.get_xscale() == "log"
+
+
 def test_seeds_of_unequal_length_are_drawn_over_the_steps_that_all_have(places):
     places.write("division", BASE, seed=43, epochs=EPOCHS[:4], **LATE)
     run = places.write("division", BASE, **SOON)
@@ -90,7 +99,7 @@ def test_the_weight_norm_has_an_axis_of_its_own(places):
     axes = places.draw("accuracy_norm", (run, "MSE"))
     (twin,) = [a for a in places.picture.axes if a is not axes]
     assert curves_of(twin, legend(axes)["Test: MSE"][0], ":") == [(STEPS, [90, 90, 80, 60, 50])]
-    assert twin.get_ylim()[0] == 0 and "norm" in twin.get_ylabel()
+    assert twin.get_ylim() == (0, pytest.approx(1.05 * 90)) and "norm" in twin.get_ylabel()
     assert twin.get_xscale() == "log"
     assert len(curves_of(axes, legend(axes)["Test: MSE"][0])) == 1
     assert legend(axes)["Weight norm"][1] == ":"
@@ -503,8 +512,8 @@ NEW = panels_related.KINDS | panels_grids.KINDS | panels_dimension.KINDS
 
 def test_the_kinds_of_the_manifest_are_there():
     assert set(NEW) == {
-        "accuracy_log", "steps_to_level", "best_accuracy", "delay_steps", "delay_epochs",
-        "surface", "surface_filter", "attention_norm", "accuracy_norm", "dimension", "lead",
+        "accuracy_log", "accuracy_log_epochs", "steps_to_level", "best_accuracy", "delay_steps",
+        "delay_epochs", "surface", "surface_filter", "attention_norm", "accuracy_norm", "dimension", "lead",
     }  # fmt: skip
     assert NEW.items() <= plots.KINDS.items()
 
