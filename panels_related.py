@@ -49,7 +49,8 @@ def confidence(values: numpy.ndarray) -> numpy.ndarray | None:
 def plot_steps(axes, line: Line, column: str, scale=1.0, band=None, over="step", **style):
     """The mean over the replicates against steps, and a band of `band(values)` to either side.
 
-    `over`: "step", or "epoch" for these. Without `band` it is one standard deviation, as in all panels over epochs.
+    Without `band` it is one standard deviation, as in all panels over epochs. `over`: "step", or
+    "epoch" for epochs.
     """
     steps, values = by_step(line, column, scale, over)
     mean = values.mean(axis=0)

@@ -513,7 +513,8 @@ NEW = panels_related.KINDS | panels_grids.KINDS | panels_dimension.KINDS
 def test_the_kinds_of_the_manifest_are_there():
     assert set(NEW) == {
         "accuracy_log", "accuracy_log_epochs", "steps_to_level", "best_accuracy", "delay_steps",
-        "delay_epochs", "surface", "surface_filter", "attention_norm", "accuracy_norm", "dimension", "lead",
+        "delay_epochs", "surface", "surface_filter", "attention_norm", "accuracy_norm", "dimension",
+        "lead",
     }  # fmt: skip
     assert NEW.items() <= plots.KINDS.items()
 
