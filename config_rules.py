@@ -36,6 +36,13 @@ PERMUTATIONS = 120
 NETWORKS = ("mlp", "transformer", "lstm", "embedding_mlp")
 MOST_EXAMPLES = 2**24  # of a data set that is held in memory
 MOST_TOKENS = 2**27  # of them together: 1 GiB, and with their operands and the split about 3
+# What has to be as here for a plain SGD step to be lr times the gradient of the training loss, but
+# for momentum and weight decay.
+ABSORBING = {
+    "alpha": 1.0, "regularization": "None", "logit_norm_penalty": 0.0, "clip_norm": None,
+    "induce_collapse_epoch": None, "orthogonal_gradients": False, "full_batch": True,
+    "update_noise": 0.0, "weight_noise": 0.0, "embedding_noise": 0.0, "dropout": 0.0,
+}  # fmt: skip
 SMALLEST_POSITIVE = {16: 6e-8, 32: 1.4e-45, 64: 5e-324}  # bits -> smallest number above 0
 
 
@@ -380,6 +387,15 @@ def _check_optimizer(c):
             " --train_precision 32",
         )
     _need(c.alpha != 0, "alpha", c.alpha, "must not be 0")
+    for name, plain in ABSORBING.items() if c.log_absorption else ():
+        value = getattr(c, name)
+        _need(
+            value == plain or (name == "dropout" and c.network_kind != "transformer"),
+            name,
+            value,
+            "makes another update than lr times the gradient of the loss, which --log_absorption"
+            " measures; drop one of them",
+        )
     _need(
         0 <= c.label_smoothing < 1, "label_smoothing", c.label_smoothing, "choose from 0 to below 1"
     )

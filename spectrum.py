@@ -71,9 +71,10 @@ def first_layers(config: RunConfig, state: dict) -> dict[str, numpy.ndarray]:
             f"dataset {config.dataset} with {config.operands} operands mod {config.modulo} has no"
             " one-hot residues; choose a run of --dataset add_mod with all operands"
         )
-    if config.use_transformer:
-        if config.exclude_zero:
-            raise ValueError("exclude_zero: residue 0 is never trained; choose a run that has it")
+    if config.exclude_zero or config.binary_operation == "divide_mod":
+        without = "exclude_zero" if config.exclude_zero else "divide_mod"
+        raise ValueError(f"{without}: residue 0 is not trained; choose a run in which it is")
+    if config.network_kind != "mlp":
         return {"both": state["embedding.weight"].double().numpy()[: config.modulo]}
     weight = state["layers.0.weight"].double().numpy()  # (units, 2 p)
     return {"first": weight[:, : config.modulo].T, "second": weight[:, config.modulo :].T}

@@ -276,9 +276,10 @@ def test_spectrum_is_of_the_initial_and_the_last_weights_per_operand(trained):
     assert not numpy.allclose(table["initial"], table["final"], rtol=1e-2)
 
 
-def test_the_transformers_spectrum_is_that_of_its_token_embedding(tmp_path):
+@pytest.mark.parametrize("chosen", [{"use_transformer": True}, {"network": "transformer"}])
+def test_the_transformers_spectrum_is_that_of_its_token_embedding(tmp_path, chosen):
     config = RunConfig(
-        use_transformer=True, modulo=7, train_fraction=0.6, model_dim=8, ff_dim=8, num_heads=2,
+        **chosen, modulo=7, train_fraction=0.6, model_dim=8, ff_dim=8, num_heads=2,
         lr=0.01, num_epochs=2, log_frequency=1, save_weights=True,
     )  # fmt: skip
     folder = make(tmp_path / "t" / "seed_42", config)
@@ -287,6 +288,20 @@ def test_the_transformers_spectrum_is_that_of_its_token_embedding(tmp_path):
     embedding = numpy.array(runs.read_weights(folder)[1][-1][: 7 * 8], dtype=float).reshape(7, 8)
     expected = spectrum.power_shares(embedding)
     numpy.testing.assert_allclose([r["final"] for r in rows], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("network", ["lstm", "embedding_mlp"])
+def test_other_networks_spectrum_is_that_of_their_embedding(network):
+    state = {"embedding.weight": torch.rand(9, 5)}
+    config = RunConfig(network=network, modulo=7, lr=0.01)
+    found = spectrum.first_layers(config, state)
+    numpy.testing.assert_array_equal(found["both"], state["embedding.weight"][:7].double())
+
+
+@pytest.mark.parametrize("change", [{"exclude_zero": True}, {"binary_operation": "divide_mod"}])
+def test_a_residue_that_is_not_trained_has_no_place_in_a_spectrum(change):
+    with pytest.raises(ValueError, match=r"residue 0 is not trained; choose a run"):
+        spectrum.first_layers(RunConfig(modulo=7, lr=0.01, **change), {})
 
 
 def test_a_task_without_residues_is_refused(tmp_path, capsys):

@@ -223,6 +223,7 @@ def test_flag_of_each_field_reaches_the_configuration(name):
 
 
 TOKENS = {"dataset": "tokens", "network": "transformer"}
+ABSORPTION = {"optimizer": "SGD", "log_absorption": True}
 
 
 def test_help_has_one_line_for_each_flag_with_its_default():
@@ -307,6 +308,12 @@ BAD = [
     ({"use_transformer": True, "tied_head": True, "input_size": 50}, "each of the 113 results"),
     ({"induce_collapse_epoch": 5, "loss_function": "mse"}, "--loss_function cross_entropy"),
     ({"log_absorption": True}, "--optimizer SGD"),
+    (ABSORPTION | {"alpha": 10.0}, "alpha 10.0: makes another update"),
+    (ABSORPTION | {"regularization": "l2"}, "regularization 'l2': makes another update"),
+    (ABSORPTION | {"logit_norm_penalty": 1.0}, "--log_absorption measures; drop one"),
+    (ABSORPTION | {"clip_norm": 1e-3}, "--log_absorption measures; drop one"),
+    (ABSORPTION | {"full_batch": False}, "full_batch False: makes another update"),
+    (ABSORPTION | {"use_transformer": True}, "dropout 0.1: makes another update"),
     ({"dataset": "tokens"}, "--network transformer, lstm or embedding_mlp"),
     ({"binary_operation": "x2_y2_mod"}, "--dataset tokens"),
     ({"binary_operation": "s5"}, "--dataset tokens"),
