@@ -16,7 +16,7 @@ from measures import (
     rate_after,
     smallest,
 )
-from verdicts import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
+from verdicts import PICTURE, TEXT, Claim, Less, Within, at_least, at_most, below, between, rising
 
 BITS = (16, 32, 64)
 FIVE = "epochs as corrected: the picture's axis is 5 times too long"
@@ -29,17 +29,27 @@ def _induced_claims(panel, run):
     return (
         Claim(
             panel=panel,
+            words="Collapse sets in within about 100 epochs of the intervention, not before it",
+            paper="half of the set at 6,100",
+            source=f"{TEXT}; {picture}",
+            checks=(Within(first(induced, COLLAPSE, 0.5), between(6_001, 6_200)),),
+        ),
+        Claim(
+            panel=panel,
             words="Learning stops when collapse is induced at epoch 6,000",
-            paper="test accuracy stays at 8.1 %",
+            paper="test accuracy stays at 8.1 %, from 9 %",
             source=f"{TEXT}; {picture}",
             checks=(
-                Within(
-                    minus(
-                        largest(induced, TEST, since=6_100),
-                        at(induced, TEST, 6_000),
-                        "largest test accuracy from epoch 6,100 minus that at 6,000",
-                    ),
-                    at_most(0.02),
+                *(
+                    Within(
+                        minus(
+                            extreme(induced, TEST, since=6_100),
+                            at(induced, TEST, 6_000),
+                            f"{name} test accuracy from epoch 6,100 minus that at 6,000",
+                        ),
+                        between(-0.02, 0.02),
+                    )
+                    for name, extreme in (("smallest", smallest), ("largest", largest))
                 ),
             ),
         ),
@@ -48,7 +58,18 @@ def _induced_claims(panel, run):
             words="Without the intervention the same run generalizes",
             paper="9 % at 6,000, 57 % at 8,000, 87 % at 9,900",
             source=picture,
-            checks=(Within(at(run, TEST, 9_900), at_least(0.75)),),
+            checks=(
+                Within(at(run, TEST, 9_900), at_least(0.75), "end"),
+                Within(
+                    minus(
+                        at(run, TEST, 9_900),
+                        at(run, TEST, 6_000),
+                        "test accuracy at epoch 9,900 minus that at 6,000",
+                    ),
+                    at_least(0.4),
+                    "gain",
+                ),
+            ),
         ),
     )
 
@@ -73,6 +94,16 @@ def _sgd_claims(panel, runs, level, onset, end=None):
         source=f"{TEXT}; {picture}",
         checks=rising(collapsed),
     )
+    when = Claim(
+        panel=panel,
+        words="Under SGD collapse sets in at the published epochs, within a half",
+        paper=", ".join(f"{e:,}" for e in onset) + " for float16, 32, 64",
+        source=picture,
+        checks=tuple(
+            Within(collapsed[label], between(0.5 * e, 1.5 * e), label)
+            for (label, _), e in zip(each, onset, strict=True)
+        ),
+    )
     if panel == "9a":
         chance = Claim(
             panel=panel,
@@ -81,7 +112,7 @@ def _sgd_claims(panel, runs, level, onset, end=None):
             source=picture,
             checks=tuple(Within(largest(run, TEST), below(0.02), label) for label, run in each),
         )
-        return order, chance
+        return order, when, chance
     stops = Claim(
         panel=panel,
         words="Generalization stops when softmax collapse begins, with SGD, too",
@@ -93,7 +124,7 @@ def _sgd_claims(panel, runs, level, onset, end=None):
         ),
     )
     if end is None:
-        return order, stops
+        return order, when, stops
     plateau = Claim(
         panel=panel,
         words="Test accuracy ends at the published level, within 10 points",
@@ -104,7 +135,7 @@ def _sgd_claims(panel, runs, level, onset, end=None):
             for (label, run), e in zip(each, end, strict=True)
         ),
     )
-    return order, stops, plateau
+    return order, when, stops, plateau
 
 
 FIGURE_9 = (
@@ -117,6 +148,11 @@ FIGURE_9 = (
 # ---------------------------------------------------------------------------------- figure 10
 
 ABSORBED = "add_sgd_absorption"
+
+
+def _rise_of(column):
+    return minus(largest(ABSORBED, column), smallest(ABSORBED, column))
+
 
 FIGURE_10 = (
     Claim(
@@ -137,15 +173,15 @@ FIGURE_10 = (
     ),
     Claim(
         panel="10",
-        words="The share of gradients that are exactly zero stays stable",
+        words="The share of gradients that are exactly zero stays stable meanwhile",
         paper="stable; no number",
         source="App. C",
         checks=(
             Within(
-                minus(
-                    largest(ABSORBED, "zero_gradients", since=fitted(ABSORBED)),
-                    smallest(ABSORBED, "zero_gradients", since=fitted(ABSORBED)),
-                    "largest minus smallest share of zero gradients from 100 % train accuracy on",
+                over(
+                    _rise_of("zero_gradients"),
+                    _rise_of("update_absorbed"),
+                    "largest minus smallest share of zero gradients over that of absorbed updates",
                 ),
                 at_most(0.1),
             ),
@@ -154,6 +190,9 @@ FIGURE_10 = (
 )
 
 # --------------------------------------------------------------------------------- figures 11 to 13
+
+
+NONE = "add_softmax64_20k"
 
 
 def _groks(words, run):
@@ -165,6 +204,7 @@ def _groks(words, run):
         checks=(
             Within(first(run, TEST, 0.95), at_most(20_000), "generalizes"),
             Within(delay(run, 0.95), at_least(100), "delay"),
+            *rising({"with it": first(run, TEST, 0.95), "without": first(NONE, TEST, 0.95)}),
         ),
     )
 
@@ -187,10 +227,7 @@ FIGURE_12 = tuple(
         words=f"The network that grokked without weight decay ({label}) uses few frequencies",
         paper="sparse in Fourier space; no number",
         source="App. C.2",
-        checks=(
-            Within(frequencies(run, "final", 0.9), at_most(0.25), "final"),
-            Within(frequencies(run, "initial", 0.9), at_least(0.7), "initial"),
-        ),
+        checks=(Within(frequencies(run, "final", 0.9), at_most(0.25)),),
     )
     for label, run in (("StableMax", "add_stablemax"), ("⊥AdamW", "add_orthoadamw"))
 )
@@ -218,6 +255,8 @@ FIGURE_13 = (
 # ---------------------------------------------------------------------------------- figure 14
 
 PLAIN, DECAYED = "mnist_adamw", "mnist_adamw_wd"
+# Confidently wrong samples, which large random weights have, collapse in the published metric, too.
+LABELLED = "softmax_collapse_label"
 
 FIGURE_14 = (
     Claim(
@@ -225,7 +264,10 @@ FIGURE_14 = (
         words="MNIST without weight decay: all training images collapse",
         paper="100 %, from the beginning of training",
         source="App. D.2",
-        checks=(Within(largest(PLAIN, COLLAPSE), at_least(0.99)),),
+        checks=(
+            Within(smallest(PLAIN, COLLAPSE), at_least(0.99), "throughout"),
+            Within(at(PLAIN, LABELLED, fitted(PLAIN)), at_least(0.99), "when fitted, label-based"),
+        ),
     ),
     Claim(
         panel="14a",
@@ -235,9 +277,9 @@ FIGURE_14 = (
         checks=(
             Within(
                 minus(
-                    largest(PLAIN, TEST, since=first(PLAIN, COLLAPSE, 0.99)),
-                    at(PLAIN, TEST, first(PLAIN, COLLAPSE, 0.99)),
-                    "largest test accuracy from 99 % collapse on minus that at 99 % collapse",
+                    largest(PLAIN, TEST, since=first(PLAIN, LABELLED, 0.99)),
+                    at(PLAIN, TEST, first(PLAIN, LABELLED, 0.99)),
+                    "largest test accuracy from 99 % collapse of right labels on minus that there",
                 ),
                 at_most(0.02),
             ),
@@ -255,7 +297,7 @@ FIGURE_14 = (
                 "norm",
             ),
             Within(
-                smallest(DECAYED, COLLAPSE, since=first(DECAYED, COLLAPSE, 0.99)),
+                smallest(DECAYED, COLLAPSE, since=fitted(DECAYED)),
                 at_most(0.5),
                 "collapse",
             ),
@@ -284,7 +326,8 @@ FIGURE_14 = (
 DECAYS = {"0.5": "0p5", "1": "1", "2": "2", "4": "4", "6": "6", "8": "8"}
 # "Up to a point": the text does not say where it lies below 8; up to the middle of the sweep here.
 SHORTENING = ("4", "2", "1", "0.5")
-ORTHO = "add_orthoadamw_lr3e3"
+# The authors' rate is lost: (rate, end of the runs' names with weight decay, run of ⊥AdamW).
+RATES = (("0.003", "", "add_orthoadamw_lr3e3"), ("0.01", "_lr1e2", "add_orthoadamw"))
 
 FIGURE_15 = (
     Claim(
@@ -296,6 +339,25 @@ FIGURE_15 = (
     ),
     Claim(
         panel="15a",
+        words="Beyond that point it does not: the delay at 8 is not the shortest",
+        paper="“up to a point”; no number",
+        source="App. E",
+        checks=(
+            Less(
+                (
+                    "shortest up to 6",
+                    earliest(
+                        "shortest delay up to weight decay 6",
+                        *(delay(f"add_adamw_wd{DECAYS[d]}", 0.95) for d in DECAYS if d != "8"),
+                    ),
+                ),
+                ("8", delay("add_adamw_wd8", 0.95)),
+                equal=True,
+            ),
+        ),
+    ),
+    Claim(
+        panel="15a",
         words="Weight decay 8 prevents full generalization",
         paper="below 100 %; 100 % in a re-run of others at lr 0.01",
         source="App. E",
@@ -304,7 +366,7 @@ FIGURE_15 = (
     *(
         Claim(
             panel="15b",
-            words=f"⊥AdamW generalizes before the best weight decay{rate}",
+            words=f"⊥AdamW generalizes before the best weight decay, both at lr {rate}",
             paper="before; no number (124 against 143 epochs in a search of others)",
             source="App. E",
             checks=rising(
@@ -312,22 +374,25 @@ FIGURE_15 = (
                     "⊥AdamW": first(run, TEST, 0.95),
                     "best weight decay": earliest(
                         "earliest of these under weight decay",
-                        *(first(f"add_adamw_wd{name}", TEST, 0.95) for name in DECAYS.values()),
+                        *(
+                            first(f"add_adamw_wd{name}{suffix}", TEST, 0.95)
+                            for name in DECAYS.values()
+                        ),
                     ),
                 }
             ),
         )
-        for rate, run in (
-            (", both at lr 0.003", ORTHO),
-            (", ⊥AdamW at the rate of figure 1a, 0.01", "add_orthoadamw"),
-        )
+        for rate, suffix, run in RATES
     ),
-    Claim(
-        panel="15b",
-        words="Under ⊥AdamW training and test accuracy arrive almost together",
-        paper="almost together; no number",
-        source="App. E",
-        checks=(Within(delay(ORTHO, 0.95), at_most(30)),),
+    *(
+        Claim(
+            panel="15b",
+            words=f"Under ⊥AdamW training and test accuracy arrive almost together, at lr {rate}",
+            paper="almost together; no number",
+            source="App. E",
+            checks=(Within(delay(run, 0.95), at_most(30)),),
+        )
+        for rate, _, run in RATES
     ),
 )
 

@@ -8,7 +8,7 @@ words of a quantity are made with it, so that what is printed is what is compute
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy
 import pandas
@@ -25,11 +25,18 @@ TEST, TRAIN, COLLAPSE, NORM = "test_accuracy", "train_accuracy", "softmax_collap
 
 @dataclass(frozen=True)
 class Never:
-    """An event that did not happen in a run; `by` is the run's last epoch (step, for steps)."""
+    """An event that did not happen in a run; `by` is the run's last epoch (step, for steps).
+
+    A delay that has not begun has `by` 0, as nothing is known of its length, and in `unfitted` the
+    last epoch of a run that did not come to the training accuracy with which it begins.
+    """
 
     by: float
+    unfitted: float | None = field(default=None, compare=False)
 
     def __str__(self):
+        if self.unfitted is not None:
+            return f"training accuracy not reached by {self.unfitted:,.0f}"
         return f"not reached by {self.by:,.0f}"
 
 
@@ -254,7 +261,7 @@ def delay(run: str, level: float) -> Quantity:
     def of(tables):
         start, end = fitted.of(tables), grokked.of(tables)
         if isinstance(start, Never):
-            return Never(by=0.0)  # no delay has begun: nothing is known of its length
+            return Never(by=0.0, unfitted=start.by)
         return Never(by=end.by - start) if isinstance(end, Never) else end - start
 
     return Quantity(words, "epoch", (run,), of)
@@ -311,6 +318,36 @@ def frequencies(run: str, column: str, level: float) -> Quantity:
 
     words = f"frequencies holding {show(level, 'percent')} of the first layer's power, {column}"
     return Quantity(words, "percent", (run,), of)
+
+
+def along_radius(run: str, first_of: str) -> Quantity:
+    """Median cosine, in the plane of figure 7, between a path's moves and naive loss minimization.
+
+    That direction is the one along which the weights, and with them the logits, only grow. The
+    moves are those between recorded steps from 100 % training accuracy on.
+
+    Args:
+        run: whose path.
+        first_of: the run beside which landscape_paths.csv lies, the first of the figure.
+    """
+
+    def of(tables):
+        path = tables[first_of].attrs["folder"] / runs.PATHS
+        if not path.is_file():
+            raise NotMeasured(
+                f"{first_of} has no {runs.PATHS}; python plots.py --figures 7 makes it"
+            )
+        start = fitted(run).of(tables)
+        if isinstance(start, Never):
+            return start
+        rows = pandas.read_csv(path).query("run == @run and step >= @start")
+        moves = numpy.diff(rows[["a", "b"]].to_numpy(), axis=0)  # (steps - 1, 2)
+        outwards = rows[["radial_a", "radial_b"]].to_numpy()[:-1]
+        lengths = numpy.linalg.norm(moves, axis=1) * numpy.linalg.norm(outwards, axis=1)
+        return float(numpy.median((moves * outwards).sum(1) / lengths))
+
+    words = "median cosine of its moves with the weights in the plane, from 100 % train accuracy on"
+    return Quantity(words, "number", (run, first_of) if run != first_of else (run,), of)
 
 
 # ---------------------------------------------------------------------------------- figure 3

@@ -58,7 +58,7 @@ def delay_of(
             (delay.train_step, delay.steps) if unit == "step" else (delay.train_epoch, delay.epochs)
         )
         if start is None:
-            return Never(by=0.0)  # no delay has begun: nothing is known of its length
+            return Never(by=0.0, unfitted=_last(tables[run], unit))
         return Never(by=_last(tables[run], unit) - start) if value is None else value
 
     level = f"{_percent(threshold)}{' of the best' if relative else ''}"

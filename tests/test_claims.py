@@ -22,6 +22,8 @@ from curves import RESULTS
 from experiments import FIGURES, RUNS, find_run
 from measures import (
     Never,
+    NotMeasured,
+    along_radius,
     at,
     combine,
     delay,
@@ -528,10 +530,31 @@ def read_by(one, folder):
             columns.add(missing.args[0])
 
 
+def write_path(folder, run, steps, a, b):
+    """landscape_paths.csv of one run; its weights point along the first direction."""
+    rows = {"step": steps, "a": a, "b": b, "radial_a": 0.5, "radial_b": 0.0, "run": run}
+    pandas.DataFrame(rows).to_csv(folder / runs.PATHS, index=False)
+
+
+def test_moves_along_the_radius_count_from_the_fitted_network_on(tmp_path):
+    # Before it is fitted the path goes inwards; then twice at 60 degrees, once outwards.
+    steps, root = [0, 100, 200, 300, 400, 500], 3**0.5
+    write_path(tmp_path, "r", steps, [9, 5, 0, 1, 2, 4], [0, 0, 0, root, 2 * root, 2 * root])
+    table = pandas.DataFrame({"epoch": [0, 200], "train_accuracy": [0.5, 1.0]})
+    table.attrs["folder"] = tmp_path
+    assert along_radius("r", "r").of({"r": table}) == pytest.approx(0.5)
+    table["train_accuracy"] = 0.9
+    assert along_radius("r", "r").of({"r": table}) == Never(by=200)
+    (tmp_path / runs.PATHS).unlink()
+    with pytest.raises(NotMeasured, match="--figures 7 makes it"):
+        along_radius("r", "r").of({"r": table})
+
+
 @pytest.mark.parametrize("one", CLAIMS, ids=ids(CLAIMS))
 def test_claim_reads_what_its_runs_record_and_asks_for_epochs_that_they_have(one, tmp_path):
     shares = pandas.DataFrame({"frequency": [1, 2, 3], "initial": 1 / 3, "final": 1 / 3})
     shares.to_csv(tmp_path / runs.SPECTRUM)
+    write_path(tmp_path, one.runs[0] if one.runs else "", [10**6, 10**7], [0, 1], [0, 0])
     columns, values = read_by(one, tmp_path)
     # Every level is reached in these runs: a Never is an epoch past the end of the run.
     assert all(not isinstance(v, Never) and numpy.isfinite(v) for v in values)
@@ -720,6 +743,7 @@ def test_delay_that_did_not_end_is_known_only_from_its_own_beginning(tmp_path):
     never = delay("a", 0.95).of({"a": table([0, 0, 0, 0], [0, 0, 0, 0])})
     assert ended == 800
     assert late == Never(by=100) and never == Never(by=0)
+    assert str(never) == "training accuracy not reached by 1,000"
 
 
 def test_rise_after_a_fall_is_not_a_stop(tmp_path):
