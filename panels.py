@@ -151,14 +151,19 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         below.axhline(PERCENT * level, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
     for line, width in widths(lines):
         plot_mean(below, line, "softmax_collapse", PERCENT, linewidth=width)
-        epoch = line.first_epoch("softmax_collapse", COLLAPSE)
-        if epoch is not None:
+        low, high = (line.first_epoch("softmax_collapse", x) for x in (COLLAPSE_2A, COLLAPSE))
+        if high is not None:
             for part in axes:
-                part.axvline(epoch, color=line.color, linestyle=":", linewidth=1.8, zorder=2.5)
-            text = f"{PERCENT * COLLAPSE:g} % collapse at epoch {epoch:,.10g}"
-        else:
-            text = f"{PERCENT * COLLAPSE:g} % not reached (max {largest_collapse(line)} %)"
-        entries.append(entry(f"{line.label}: {text}", line.color))
+                part.axvline(high, color=line.color, linestyle=":", linewidth=1.8, zorder=2.5)
+        said = [
+            f"{PERCENT * level:g} % at {epoch:,.10g}"
+            for level, epoch in ((COLLAPSE_2A, low), (COLLAPSE, high))
+            if epoch is not None
+        ]
+        if high is None:
+            level = COLLAPSE_2A if low is None else COLLAPSE
+            said.append(f"below {PERCENT * level:g} % (max {largest_collapse(line)} %)")
+        entries.append(entry(f"{line.label}: collapse {', '.join(said)}", line.color))
     epoch_axis(below, end)
     below.set_ylabel("Softmax\ncollapse (%)")
     below.set_ylim(-3, 103)

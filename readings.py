@@ -6,6 +6,7 @@ of the paper, its collapse. Imports no torch.
 
 import pandas
 
+import runs
 from curves import chosen_size, command, find_replicates, in_form, share, some_names, task
 from experiments import RELATED_FIGURES, find_figures
 from measures_related import (
@@ -16,7 +17,9 @@ from measures_related import (
     grokking_delay,
     outcome,
 )
-from panels import COLLAPSE, PERCENT, Line, largest_collapse
+from panels import COLLAPSE, COLLAPSE_2A, PERCENT, Line, largest_collapse
+from panels_appendix import l2_coefficient
+from spectrum import frequencies_holding
 
 NEVER = "never"
 WITHOUT_95 = "mnist"  # the figure whose tasks never reach 95 %: levels relative to the best
@@ -40,12 +43,13 @@ def measured(
         found, more = find_replicates(curve.run, size, seeds, runs_root, results_root)
         notes += more
         lacking += [] if found else [curve.run.form(size)[0]]
+        kinds = {p.kind for p in figure.panels if curve.run in [c.run for c in p.curves]}
         for replicate in found:
             line = Line(curve.run, in_form(curve.label, curve.run, size), "", [replicate])
             if figure.id in RELATED_FIGURES:
                 values = _related_values(line, unit, relative=figure.id == WITHOUT_95)
             else:
-                values = {"curve": line.label} | _values(line, unit)
+                values = {"curve": line.label} | _values(line, unit, kinds)
             rows.append({"panel": panel.id} | values)
     if rows:
         print(f"Measured (levels: first {unit}):")
@@ -80,15 +84,44 @@ def _ends(line: Line, unit: str) -> dict:
     }
 
 
-def _values(line: Line, unit: str) -> dict:
-    metrics = line.replicates[0].metrics
-    return _ends(line, unit) | {
-        "test ≥ 50 % at": _first(metrics, unit, "test_accuracy", 0.5),
+def _values(line: Line, unit: str, kinds: set[str]) -> dict:
+    """Of one run that is drawn in panels of these kinds."""
+    config, ((_, metrics, _, folder),) = line.config, line.replicates
+    two = config.dataset == "sparse_parity"  # of two classes chance is as good as 50 %
+    values = _ends(line, unit) | {
+        "test ≥ 50 % at": "" if two else _first(metrics, unit, "test_accuracy", 0.5),
         "test ≥ 99 % at": _first(metrics, unit, "test_accuracy", 0.99),
-        "max collapse %": largest_collapse(line),
-        "collapse ≥ 50 % at": _first(metrics, unit, "softmax_collapse", COLLAPSE),
-        "weight norm": f"{metrics['weight_norm'].iloc[-1]:,.1f}",
+        "terms of 0 %, max": f"{PERCENT * metrics['zero_terms'].max():.1f}",
     }
+    if config.loss_function == "cross_entropy":  # no other loss has a softmax that can collapse
+        values["max collapse %"] = largest_collapse(line)
+        for level in (COLLAPSE_2A, COLLAPSE):
+            label = f"collapse ≥ {PERCENT * level:g} % at"
+            values[label] = _first(metrics, unit, "softmax_collapse", level)
+        if config.dataset == "mnist":  # large random weights are confident, and wrong
+            values["of right labels"] = _first(metrics, unit, "softmax_collapse_label", COLLAPSE)
+    values["weight norm"] = f"{metrics['weight_norm'].iloc[-1]:,.1f}"
+    if "nlm_cosine" in kinds and "nlm_cosine" in metrics:
+        output = [c for c in metrics if c.startswith("nlm_cosine/") and c.endswith("weight")][-1]
+        rows = metrics[metrics["train_accuracy"] >= 1]
+        for name, column in (("cosine", "nlm_cosine"), ("of the output layer", output)):
+            values[f"{name} when fitted"] = f"{rows[column].iloc[0]:.3f}" if len(rows) else NEVER
+    if "loss_and_l2" in kinds:
+        term = l2_coefficient(config) * metrics["weight_norm"] ** 2
+        values["train loss"] = f"{metrics['train_loss'].iloc[-1]:.4g}"
+        values |= {"L2 term": f"{term.iloc[-1]:.4g}", "largest": f"{term.max():.4g}"}
+    if "absorption" in kinds and "update_absorbed" in metrics:
+        for name, column in (("absorbed", "update_absorbed"), ("zero gradients", "zero_gradients")):
+            ends = (PERCENT * metrics[column].iloc[k] for k in (0, -1))
+            values[f"{name} %, first to last"] = " to ".join(f"{x:.2f}" for x in ends)
+    if "spectrum" in kinds:
+        path = folder / runs.SPECTRUM
+        if path.is_file():
+            shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
+            for when in shares:
+                count = f"{frequencies_holding(shares[when])} of {len(shares)}"
+                values[f"frequencies of 90 %, {when}"] = count
+    return values
 
 
 def _related_values(line: Line, unit: str, relative: bool) -> dict:

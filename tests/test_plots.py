@@ -51,7 +51,8 @@ NOTEBOOKS = {
     "paper_plots.ipynb": (FIGURES, "", "full"),
     "related_plots.ipynb": (RELATED_FIGURES, ', size="cpu"', "cpu"),
 }
-COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "weight_norm")
+COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "softmax_collapse_label",
+           "zero_terms", "weight_norm")  # fmt: skip
 
 
 def write(root, run, seed=42, size="full", rows=6, complete=True, summary=None, **columns):
@@ -68,7 +69,7 @@ def write(root, run, seed=42, size="full", rows=6, complete=True, summary=None, 
     with runs.RunFolder(path, config) as folder:
         for i, epoch in enumerate(epochs):
             row = {"step": 2 * epoch, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.0}
-            folder.append(row | {c: float(table[c][i]) for c in COLUMNS})
+            folder.append(row | {c: float(values[i]) for c, values in table.items()})
         if complete:
             folder.write_summary(summary or {"diverged_at_step": None})
     return epochs, {c: numpy.array(table[c][:rows]) for c in COLUMNS}
@@ -135,7 +136,9 @@ def test_the_curve_under_each_label_is_the_run_of_that_label(figure, size, place
         assert len({c for c in entries.values() if c != plots.GREY}) == len(panel.curves)
         for curve in panel.curves:
             wanted = curves.in_form(curve.label, curve.run, size)
-            names = [n for n in entries if n.removeprefix("Test: ").split(": 50 %")[0] == wanted]
+            names = [
+                n for n in entries if n.removeprefix("Test: ").split(": collapse")[0] == wanted
+            ]
             assert len(names) == 1, (wanted, list(entries))
             color = entries[names[0]]
             epochs, columns = data[curve.run.name]
@@ -204,7 +207,9 @@ def test_collapse_line_stands_at_the_first_row_with_50_percent(places):
         (epochs[4], color["float64"]),
     ]
     assert vertical(top) == vertical(below) == expected
-    assert f"float16: 50 % collapse at epoch {epochs[1]:,}" in legend(below)
+    first, last = f"{epochs[1]:,}", f"{epochs[4]:,}"
+    assert f"float16: collapse 40 % at {first}, 50 % at {first}" in legend(below)
+    assert f"float64: collapse 40 % at {first}, 50 % at {last}" in legend(below)
 
 
 def test_collapse_never_reached_draws_no_line_and_says_its_maximum(places):
@@ -213,15 +218,16 @@ def test_collapse_never_reached_draws_no_line_and_says_its_maximum(places):
     )
     assert [x for x, _ in vertical(top)] == [epochs[2]]
     labels = legend(below)
-    assert "float16: 50 % not reached (max 37.7 %)" in labels
-    assert "float32: 50 % not reached (max 49.9 %)" in labels  # never rounded up to 50
+    assert "float16: collapse below 40 % (max 37.7 %)" in labels
+    said = f"float32: collapse 40 % at {epochs[2]:,.10g}, below 50 % (max 49.9 %)"
+    assert said in labels  # never rounded up to 50
     assert not any(line.get_linestyle() == ":" and len(line.get_xdata()) > 2 for line in top.lines)
 
 
 def test_collapse_without_a_finite_value_is_called_undefined(places):
     nan = float("nan")
     _, _, below = collapse_axes(places, [nan, nan, nan], [0, 0, 0.1], [0, 0.1, 0.6])
-    assert "float16: 50 % not reached (max undefined %)" in legend(below)
+    assert "float16: collapse below 40 % (max undefined %)" in legend(below)
 
 
 def test_the_collapse_row_marks_both_40_and_50_percent(places):
@@ -587,35 +593,6 @@ def test_images_of_another_source_are_told():
     assert curves.settings(run, "full") == ["MNIST", "1,000 examples", "100,000 steps"]
 
 
-def test_measured_counts_in_steps_where_runs_are_so_long_in_steps(places, capsys):
-    figure = RELATED_FIGURES["division"]
-    write(places["runs_root"], figure.runs[0], test_accuracy=[0.0, 0.5, 1.0])
-    plots.measured("division", **places)
-    head, names, row = capsys.readouterr().out.splitlines()
-    assert head == "Measured (levels: first step):" and " steps " in names
-    table = plots.read_run("div_toth_30", **places)
-    assert f" {table['step'].iloc[1]:,} " in row and f" {table['step'].iloc[2]:,} " in row
-
-
-def test_measured_tells_cells_of_a_grid_apart_and_names_delay_and_outcome(places, capsys):
-    cells = RELATED_FIGURES["delay-map"].at("cpu").runs
-    train, test = [0.0, 1.0, 1.0, 1.0, 1.0], [0.0, 0.1, 0.2, 0.2, 0.97]
-    for run, accuracy in ((cells[0], test), (cells[5], [0.0, 1.0, 1.0, 1.0, 1.0])):
-        write(places["runs_root"], run, size="cpu", train_accuracy=train, test_accuracy=accuracy)
-    plots.measured("delay-map", size="cpu", **places)
-    _, names, late, at_once, missing = capsys.readouterr().out.splitlines()
-    for row, run, outcome in ((late, cells[0], "grokking"), (at_once, cells[5], "comprehension")):
-        config = run.cpu
-        table = plots.read_run(run.name, size="cpu", **places)
-        reached = [table.loc[(table[f"{s}_accuracy"] >= 0.95).idxmax()] for s in ("train", "test")]
-        steps, epochs = (reached[1][c] - reached[0][c] for c in ("step", "epoch"))
-        assert f"division mod {config.modulo} 50 % of the pairs" in row
-        assert row.split("of the pairs")[1].split()[0] == str(config.batch_size)
-        assert row.split()[-3:] == [f"{steps:,.10g}", f"{epochs:,.10g}", outcome]
-    assert names.split("delay at 95 % in steps")[1].split() == ["delay", "in", "epochs", "outcome"]
-    assert missing.startswith("No complete run of cpu/") and " and 5 more" in missing
-
-
 def succeed_into(calls):
     """A stand-in for subprocess.run that notes its commands."""
 
@@ -692,22 +669,6 @@ def test_a_figure_without_runs_has_no_quick_form(tmp_path, places):
 
 
 # ---------------------------------------------------------------------------------- output
-
-
-def test_measured_prints_first_epochs_final_values_and_what_is_missing(places, capsys):
-    values = {
-        "test_accuracy": [0.0, 0.5, 0.9, 0.98765, 0.97],
-        "softmax_collapse": [0.0, 0.1, 0.3, 0.2, 0.1],
-        "train_accuracy": [0.1, 0.2, 0.3, 0.4, 0.625],
-    }
-    epochs, _ = write(places["runs_root"], ADD_ORTHOADAMW, **values)
-    plots.measured("1", **places)
-    head, names, row, missing = capsys.readouterr().out.splitlines()
-    assert head.startswith("Measured")
-    start = ["1a", "⊥AdamW,", "softmax", "42", "your", "runs", f"{epochs[-1]:,}"]
-    assert row.split()[:-1] == [*start, "62.50", "97.00", f"{epochs[1]}", "never", "30", "never"]
-    assert names.split()[:4] == ["panel", "curve", "seed", "source"]
-    assert missing.startswith("No complete run of add_stablemax, add_softmax64; make it: ./run_")
 
 
 def test_files_are_named_after_figure_and_form(tmp_path, places):
