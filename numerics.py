@@ -17,6 +17,7 @@ import torch
 from matplotlib.figure import Figure
 
 import rounding
+import runs
 from metrics import softmax_collapse
 from panels import GREY, PALETTE, STYLE
 from rounding import BITS, FORMS, exact_ratio, gap_logits, last_gradients, name, onsets, theory
@@ -24,6 +25,7 @@ from stablemax import softmax_cross_entropy, stablemax_cross_entropy
 
 PAGE = Path(__file__).resolve().parent / "NUMERICS.md"
 CLASSES = (2, 10, 113, 1000)
+LARGE = "mnist_adamw"  # a published run from large weights, of figure 14
 EXAMPLES = (1, 128, 5107, 8938)  # 5,107 and 8,938: 40 % and 70 % of the pairs mod 113
 
 
@@ -219,7 +221,44 @@ def draw_stablemax(left, right):
     right.legend(loc="upper left", fontsize=8)
 
 
-PICTURES = {"absorption": draw_absorption, "gradients": draw_gradients, "stablemax": draw_stablemax}
+def draw_counting(left, right):
+    """The three columns over the first epochs of a run, and against the gap with other losses."""
+    table = runs.read_metrics(PAGE.parent / "results" / LARGE / "seed_42")
+    table = table[table["epoch"] <= 400]
+    looks = (("softmax_collapse", PALETTE[0], 3.6), ("softmax_collapse_label", PALETTE[1], 3.6),
+             ("zero_terms", PALETTE[2], 1.4))  # fmt: skip
+    for column, color, width in looks:
+        left.plot(table["epoch"], 100 * table[column], color=color, linewidth=width, label=column)
+    left.plot(table["epoch"], 100 * table["train_accuracy"], color=GREY, linestyle="--",
+              linewidth=1.4, label="train_accuracy")  # fmt: skip
+    left.set(xlabel="Epoch", ylabel="Training samples (%)", ylim=(-3, 103))
+    left.set_title(f"{LARGE}: weights × 100", size=10)
+    left.legend(loc="lower right")
+    places = [round(k * 112 / 15) for k in range(16)]
+
+    def share(way, gaps, dtype):
+        rows = [rounding.collapsed(way, *gap_logits(gaps, 113, y), dtype) for y in places]
+        return 100 * torch.stack(rows).double().mean(0)
+
+    gaps = torch.arange(8, 46, 0.1, dtype=torch.float64)
+    metric = torch.arange(8, 46, 0.5, dtype=torch.float64)
+    right.plot(metric, share("sum", metric, torch.float32), color=PALETTE[0], linewidth=3.6,
+               label="softmax_collapse")  # fmt: skip
+    losses = (("--", torch.float16), ("-", torch.float32), ("-.", torch.float64))
+    for style, dtype in losses:
+        right.plot(gaps, share("loss", gaps, dtype), color=PALETTE[2], linestyle=style,
+                   linewidth=1.4, label=f"zero_terms, {name(dtype)}")  # fmt: skip
+    right.set(xlabel="Logit gap (nats)", ylabel="Places of the label (%)", ylim=(-3, 103))
+    right.set_title("113 classes, the label's logit is the largest", size=10)
+    right.legend(loc="center left", bbox_to_anchor=(0.37, 0.4), fontsize=7.5)
+
+
+PICTURES = {
+    "absorption": draw_absorption,
+    "gradients": draw_gradients,
+    "counting": draw_counting,
+    "stablemax": draw_stablemax,
+}
 
 
 def draw_pictures(folder) -> list[Path]:

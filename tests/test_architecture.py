@@ -58,7 +58,7 @@ ARROWS = {
     "landscape": "flags runs surface",
     "spectrum": "config flags runs surface",
     "rounding": "metrics stablemax",
-    "numerics": "metrics panels rounding stablemax",
+    "numerics": "metrics panels rounding runs stablemax",
     "measures": "panels runs spectrum",
     "measures_related": "measures",
     "quantities_related": "measures measures_related runs",
