@@ -186,23 +186,39 @@ def dimension_column(table: pandas.DataFrame) -> str | None:
     return None
 
 
-def dimension_peak(table: pandas.DataFrame) -> float | None:
-    """The step of the largest mean local dimension, the first of equals; None: not measured."""
-    column = dimension_column(table)
-    return None if column is None else float(table["step"][table[column].idxmax()])
+def learned_dimension(table: pandas.DataFrame, *, fit: float = THRESHOLD) -> pandas.Series | None:
+    """The mean local dimension of what is learned, by step; None: not measured.
 
-
-def dimension_drop(table: pandas.DataFrame, fall: float = FALL) -> float | None:
-    """The first measured step after the maximum with dimension <= (1 - fall) * maximum.
-
-    None where it was not measured or never fell so far.
+    The random network has a dimension of its own, which may be the largest of the run and is gone
+    after a few hundred updates. So the series begins with the smallest measurement before training
+    accuracy is at `fit`, or of the whole run where it never is.
     """
     column = dimension_column(table)
     if column is None:
         return None
-    rows = table[table[column].notna() & (table["step"] > dimension_peak(table))]
-    fallen = rows["step"][rows[column] <= (1 - fall) * table[column].max()]
-    return float(fallen.iloc[0]) if len(fallen) else None
+    series = table.set_index("step")[column].dropna()
+    fitted = first_row(table, TRAIN, fit)
+    before = series if fitted is None else series[series.index <= fitted["step"]]
+    return series.loc[before.idxmin() :] if len(before) else series
+
+
+def dimension_peak(table: pandas.DataFrame) -> float | None:
+    """The step of the largest `learned_dimension`, the first of equals; None: not measured."""
+    series = learned_dimension(table)
+    return None if series is None else float(series.idxmax())
+
+
+def dimension_drop(table: pandas.DataFrame, fall: float = FALL) -> float | None:
+    """The first step after the peak with `learned_dimension` <= (1 - fall) * peak.
+
+    None where it was not measured or never fell so far.
+    """
+    series = learned_dimension(table)
+    if series is None:
+        return None
+    after = series[series.index > series.idxmax()]
+    fallen = after.index[after <= (1 - fall) * series.max()]
+    return float(fallen[0]) if len(fallen) else None
 
 
 class Lead(NamedTuple):

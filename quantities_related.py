@@ -15,10 +15,10 @@ from measures_related import (
     RISE,
     THRESHOLD,
     best_within,
-    dimension_column,
     dimension_drop,
     dimension_lead,
     grokking_delay,
+    learned_dimension,
     plateau,
     rise,
     steps_to,
@@ -144,11 +144,8 @@ def fall_of(run: str) -> Quantity:
     """The share of its maximum by which the dimension has fallen when the run ends."""
 
     def of(tables):
-        column = dimension_column(tables[run])
-        if column is None:
-            return math.nan
-        values = tables[run][column].dropna()
-        return float(1 - values.iloc[-1] / values.max())
+        series = learned_dimension(tables[run])
+        return math.nan if series is None else float(1 - series.iloc[-1] / series.max())
 
     return Quantity("fall of the dimension from its maximum to the end", "percent", (run,), of)
 

@@ -12,9 +12,9 @@ from experiments import RELATED_FIGURES, find_figures
 from measures_related import (
     THRESHOLD,
     best_within,
-    dimension_column,
     dimension_lead,
     grokking_delay,
+    learned_dimension,
     outcome,
 )
 from panels import COLLAPSE, COLLAPSE_2A, PERCENT, Line, largest_collapse
@@ -144,9 +144,8 @@ def _related_values(line: Line, unit: str, relative: bool) -> dict:
         "delay in epochs": _number(delay.epochs),
         "outcome": outcome(metrics, relative=relative),
     }
-    column = dimension_column(metrics)
-    if column is not None:
-        dimension = metrics[column].dropna()
+    dimension = learned_dimension(metrics)
+    if dimension is not None:
         lead = dimension_lead(metrics)
         values |= {
             "largest dimension": f"{dimension.max():.1f}",

@@ -19,6 +19,7 @@ from measures_related import (
     dimension_peak,
     first_row,
     grokking_delay,
+    learned_dimension,
     outcome,
     plateau,
     rise,
@@ -203,6 +204,17 @@ def test_the_drop_is_the_first_measurement_a_tenth_below_the_maximum():
     assert dimension_drop(MEASURED, 0.09) == 120
     assert dimension_drop(MEASURED, 0.11) is None
     assert dimension_drop(MEASURED, 0.6) is None  # row 0 is that low, before the maximum
+
+
+def test_the_dimension_of_the_random_network_is_no_peak():
+    # Fitted at step 60. The random network has 30, the smallest before is 9 at step 30.
+    table = WAITS.assign(dimension_train=[30, 9, 10, 20, 18, 17, 8, 8])
+    assert dimension_peak(table) == 90 and dimension_drop(table) == 120
+    assert learned_dimension(table).index.tolist() == [30, 60, 90, 120, 150, 180, 210]
+    assert fall_of("a").of({"a": table}) == pytest.approx(1 - 8 / 20)
+    # Never fitted: the smallest of the whole run.
+    table = table.assign(train_accuracy=0.5, dimension_train=[30, 9, 10, 8, 12, 17, 18, 15])
+    assert dimension_peak(table) == 180 and dimension_drop(table) == 210
 
 
 def test_the_maximum_is_the_first_of_equals():

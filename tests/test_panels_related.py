@@ -474,7 +474,7 @@ def test_a_point_is_the_steps_from_the_drop_to_the_rise_signed(places):
 def test_longer_leads_and_lags_are_counted(places):
     slow = {"train_accuracy": [0, 1, 1, 1, 1], "test_accuracy": [0, 0.1, 0.1, 0.1, 1]}
     fast = {"train_accuracy": [1, 1, 1, 1, 1], "test_accuracy": [0.1, 1, 1, 1, 1]}
-    drawn = dimensions(places, {20: (slow, [[20, 9, 9, 9, 9]]), 30: (fast, [[9, 20, 19, 19, 9]])})
+    drawn = dimensions(places, {20: (slow, [[8, 20, 9, 9, 9]]), 30: (fast, [[9, 20, 19, 19, 9]])})
     axes = places.draw("lead", *drawn)
     assert "2 runs: 1 lead, 1 lag" in labels(axes)
     assert sorted(y for _, y, _ in marked(axes, "o"))[0] == 300 - 1200
