@@ -17,19 +17,20 @@ from config_rules import num_examples
 
 RUNS = Path(__file__).resolve().parent / "runs"  # as train.py, without --runs
 
-# Milliseconds per update on one thread of a 2-core x86-64 CPU, each for a run of the manifest;
-# other runs of its kind are scaled by their multiply-adds.
+# Milliseconds per update on one thread of a 2-core x86-64 CPU (AMD EPYC), the other core as busy,
+# each for a run of the manifest; other runs of its kind are scaled by their multiply-adds.
 MEASURED_MS = {
-    "mlp": (experiments.STABLEMAX, 23.0),
-    "parity": (experiments.PARITY, 4.2),
-    "transformer": (experiments.TRANSFORMER, 220.0),
-    "decoder": (manifest_presets.PKU, 38.0),
-    "lstm": (manifest_presets.PKU_LSTM, 45.0),
-    "embedding_mlp": (manifest_presets.PKU_MLP, 20.0),
-    "mnist": (manifest_presets.OMNIGROK, 12.0),
+    "mlp": (experiments.STABLEMAX, 26.8),
+    "parity": (experiments.PARITY, 4.4),
+    "transformer": (experiments.TRANSFORMER, 233.0),
+    "decoder": (manifest_presets.PKU, 44.0),
+    "lstm": (manifest_presets.PKU_LSTM, 39.0),
+    "embedding_mlp": (manifest_presets.PKU_MLP, 21.0),
+    "mnist": (manifest_presets.OMNIGROK, 5.0),
 }
-# Of these, what an update costs however small its batch is.
-LEAST_MS = {"decoder": 4.0, "lstm": 5.0, "embedding_mlp": 2.0, "mnist": 1.5}
+# Of these, what an update costs however small its batch is; mnist from its two precisions, the
+# others estimates.
+LEAST_MS = {"decoder": 4.0, "lstm": 5.0, "embedding_mlp": 2.0, "mnist": 0.2}
 DIMENSION_SECONDS = 3.0  # a measurement of 3,000 points, of which it is quadratic
 
 
