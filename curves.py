@@ -246,6 +246,11 @@ def settings_of(drawn, size: str) -> list[str]:
     """
     each = [settings(run, size) for run in drawn]
     lines = list(dict.fromkeys(", ".join(words) for words in each))
+    if len({(words[0], *words[2:]) for words in each}) == 1 < len(lines):  # but for the share
+        task_, _, *others = each[0]
+        (of,) = {share(run.form(size)[1])[1] for run in drawn}
+        shares = ", ".join(unique(share(run.form(size)[1])[0] for run in drawn))
+        return [", ".join([task_, f"{shares} {of}", *others])]
     if len(lines) <= 3:
         return lines
     columns = [words[:3] for words in each]

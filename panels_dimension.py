@@ -20,6 +20,8 @@ from measures_related import (
 from panels import GREY, PALETTE, PERCENT, Line, entry, percent_axis, ticks
 from panels_related import confidence, narrow, plot_steps, step_axis
 
+FEW = 3  # seeds up to which each is drawn, as the band says little of so few
+
 
 def _measured(lines: list[Line]) -> tuple[list[Line], list[Line2D]]:
     """(lines whose runs measured the dimension, entries that name the others)."""
@@ -39,7 +41,8 @@ def draw_dimension(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Training and test accuracy and the mean local dimension against steps (004).
 
     Colour: training fraction. Line: mean over seeds; band: 95 % confidence interval of that mean by
-    Student's t, wide for few seeds. Dashed where no seed's test accuracy reached 95 %.
+    Student's t, wide for few seeds, which are then drawn one by one, too (thin). Dashed where no
+    seed's test accuracy reached 95 %.
     """
     lines, missing = _measured(lines)
     colors = fraction_colors(lines)
@@ -52,7 +55,11 @@ def draw_dimension(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         columns = ("train_accuracy", "test_accuracy", dimension_column(tables[0]))
         for part, column in zip(axes, columns, strict=True):
             scale = 1 if column.startswith("dimension") else PERCENT
-            mean = plot_steps(part, line, column, scale, confidence, **style)
+            mean = plot_steps(part, line, column, scale, confidence, shade=0.12, **style)
+            for seed in tables if 1 < len(tables) <= FEW else ():
+                rows = seed[["step", column]].dropna()
+                part.plot(rows["step"], scale * rows[column], color=color, linewidth=0.7,
+                          linestyle=style["linestyle"])  # fmt: skip
         means.append(mean)
         entries.append(entry(f"{line.label} (n = {len(tables)})", color, style["linestyle"]))
     for part, label in zip(axes, ("Train\naccuracy (%)", "Test\naccuracy (%)"), strict=False):
@@ -66,6 +73,8 @@ def draw_dimension(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     step_axis(axes[-1], end, log=False)
     if any(len(line.replicates) > 1 for line in lines):
         entries.append(entry("band: 95 % interval of the mean (Student's t)", style="none"))
+    if any(1 < len(line.replicates) <= FEW for line in lines):
+        entries.append(entry("thin lines: seeds", style="none"))
     if any(e.get_linestyle() == "--" for e in entries):
         text = f"dashed: test accuracy never at {PERCENT * THRESHOLD:g} %"
         entries.append(entry(text, style="none"))

@@ -46,11 +46,13 @@ def confidence(values: numpy.ndarray) -> numpy.ndarray | None:
     return STUDENT[min(n - 1, len(STUDENT)) - 1] * values.std(axis=0, ddof=1) / n**0.5
 
 
-def plot_steps(axes, line: Line, column: str, scale=1.0, band=None, over="step", **style):
+def plot_steps(
+    axes, line: Line, column: str, scale=1.0, band=None, over="step", shade=0.2, **style
+):
     """The mean over the replicates against steps, and a band of `band(values)` to either side.
 
     Without `band` it is one standard deviation, as in all panels over epochs. `over`: "step", or
-    "epoch" for epochs.
+    "epoch" for epochs. `shade`: opacity of the band.
     """
     steps, values = by_step(line, column, scale, over)
     mean = values.mean(axis=0)
@@ -58,7 +60,7 @@ def plot_steps(axes, line: Line, column: str, scale=1.0, band=None, over="step",
     axes.plot(steps, mean, **style)
     width = band(values) if band else values.std(axis=0, ddof=1) if len(values) > 1 else None
     if width is not None:
-        axes.fill_between(steps, mean - width, mean + width, color=color, alpha=0.2, linewidth=0)
+        axes.fill_between(steps, mean - width, mean + width, color=color, alpha=shade, linewidth=0)
     return mean
 
 

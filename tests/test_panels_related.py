@@ -416,6 +416,19 @@ def test_the_wide_band_of_two_seeds_does_not_squeeze_the_curves(places):
     assert 0 <= low < 9 and 22 < high < 30  # the band at 22 is 25 to either side
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_few_seeds_are_drawn_one_by_one_beside_their_mean(count, places):
+    seeds = [[9, NAN, 20 + k, NAN, 10] for k in range(count)]
+    places.draw("dimension", *dimensions(places, {40: (LATE, seeds)}))
+    dimension = places.picture.axes[2]
+    color, _ = legend(dimension)[f"40 % (n = {count})"]
+    mean, *thin = curves_of(dimension, color)
+    assert mean == ([0, 600, 1200], pytest.approx([9, 20 + (count - 1) / 2, 10]))
+    few = count <= 3
+    assert thin == ([([0, 600, 1200], [9, 20 + k, 10]) for k in range(count)] if few else [])
+    assert ("thin lines: seeds" in labels(dimension)) == few
+
+
 def test_quantiles_of_students_t_are_those_of_its_density():
     """The density integrated by the trapezoidal rule between the two quantiles is 95 %."""
     for freedom, quantile in enumerate(panels_related.STUDENT, 1):

@@ -556,6 +556,13 @@ def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
     assert len(curves.settings_of(cells[:3], "cpu")) == 3
 
 
+def test_runs_that_differ_in_their_share_alone_are_told_in_one_line():
+    runs_ = RELATED_FIGURES["dimension"].at("cpu").runs
+    assert curves.settings_of(runs_, "cpu") == [
+        "addition mod 197, 20 %, 40 %, 50 % of the pairs, 8,000 steps, log_dimension 200"
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "task", "share"),
     [
