@@ -76,7 +76,7 @@ def show(value: float | Never, unit: str) -> str:
     if not math.isfinite(value):
         return "undefined"
     if unit in TIMES:
-        return f"{value:,.10g}"
+        return f"{value:,.10g}" if value == int(value) else f"{value:,.1f}"
     if unit in ("percent", "points"):
         number = f"{100 * value:.2f}".rstrip("0").rstrip(".")
         return f"{'0' if number == '-0' else number} {'%' if unit == 'percent' else 'points'}"

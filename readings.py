@@ -9,6 +9,7 @@ import pandas
 import runs
 from curves import chosen_size, command, find_replicates, in_form, share, some_names, task
 from experiments import RELATED_FIGURES, find_figures
+from measures import show
 from measures_related import (
     THRESHOLD,
     best_within,
@@ -64,7 +65,7 @@ def measured(
 
 
 def _number(value: float | None) -> str:
-    return NEVER if value is None else f"{value:,.10g}"
+    return NEVER if value is None else show(float(value), "step")
 
 
 def _first(metrics: pandas.DataFrame, unit: str, column: str, level: float) -> str:

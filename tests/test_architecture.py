@@ -51,7 +51,7 @@ ARROWS = {
     "panels_related": "measures_related panels panels_appendix",
     "panels_grids": "measures_related panels panels_related panels_weights runs",
     "panels_dimension": "measures_related panels panels_related",
-    "readings": "curves experiments measures_related panels panels_appendix runs spectrum",
+    "readings": "curves experiments measures measures_related panels panels_appendix runs spectrum",
     "plots": "curves experiments panels panels_appendix panels_dimension panels_grids"
     " panels_related panels_weights readings runs",
     "surface": "metrics runs session",

@@ -185,6 +185,7 @@ def test_drawn_curves_are_those_of_definition_4():
         (1.0, "percent", "100 %"),
         (-0.00001, "points", "0 points"),
         (34500.0, "epoch", "34,500"),
+        (3.846153846, "epoch", "3.8"),
         (33412.7, "number", "33,413"),
         (0.090123, "number", "0.09012"),
         (455.04, "factor", "455 times"),
