@@ -248,19 +248,28 @@ def settings_of(drawn, size: str) -> list[str]:
     lines = list(dict.fromkeys(", ".join(words) for words in each))
     if len({(words[0], *words[2:]) for words in each}) == 1 < len(lines):  # but for the share
         task_, _, *others = each[0]
-        (of,) = {share(run.form(size)[1])[1] for run in drawn}
-        shares = ", ".join(unique(share(run.form(size)[1])[0] for run in drawn))
-        return [", ".join([task_, f"{shares} {of}", *others])]
+        return [", ".join([task_, _shares(drawn, size), *others])]
     if len(lines) <= 3:
         return lines
     columns = [words[:3] for words in each]
     parts = [", ".join(dict.fromkeys(column)) for column in zip(*columns, strict=True)]
+    parts[1] = _shares(drawn, size)
     others = Counter(word for words in each for word in words[3:])
     parts += [
         ", ".join(w if n == len(each) else f"{w} ({n} of {len(each)} runs)"
                   for w, n in others.items())
     ]  # fmt: skip
     return ["; ".join(filter(None, parts))]
+
+
+def _shares(drawn, size: str) -> str:
+    """What several runs are trained on, such as "20 %, 40 % of the pairs", from the least on."""
+    found = {}
+    forms = (run.form(size)[1] for run in drawn)
+    for form in sorted(forms, key=lambda c: (c.train_samples or 0, c.train_fraction)):
+        amount, of = share(form)
+        found.setdefault(of, {})[amount] = None
+    return ", ".join(f"{', '.join(amounts)} {of}" for of, amounts in found.items())
 
 
 def in_form(text: str, run: Run, size: str) -> str:

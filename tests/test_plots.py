@@ -549,6 +549,7 @@ def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
     (said,) = curves.settings_of(cells, "cpu")
     (arms,) = curves.settings_of(RELATED_FIGURES["optimizers"].at("cpu").runs, "cpu")
     assert "lr 0.02 (6 of 18 runs)" in arms and " batch_size 128," in arms
+    assert "addition mod 97; 30 %, 50 %, 70 % of the pairs; at most" in arms
     assert said == (
         "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 10,000"
         " steps, at most 8,000 steps, at most 6,000 steps"
