@@ -1,4 +1,4 @@
-"""What figures 8 to 16 claim; as in claims.py. Settings of 10 to 16 were never published: ours."""
+"""What figures 10 to 16 claim; as in claims.py. Their settings were never published: ours."""
 
 from measures import (
     COLLAPSE,
@@ -13,137 +13,9 @@ from measures import (
     largest,
     minus,
     over,
-    rate_after,
     smallest,
 )
-from verdicts import PICTURE, TEXT, Claim, Less, Within, at_least, at_most, below, between, rising
-
-BITS = (16, 32, 64)
-FIVE = "epochs as corrected: the picture's axis is 5 times too long"
-
-# ---------------------------------------------------------------------------------- figure 8
-
-
-def _induced_claims(panel, run):
-    induced, picture = f"{run}_induced", f"Fig. 8, {PICTURE}; {FIVE}"
-    return (
-        Claim(
-            panel=panel,
-            words="Collapse sets in within about 100 epochs of the intervention, not before it",
-            paper="half of the set at 6,100",
-            source=f"{TEXT}; {picture}",
-            checks=(Within(first(induced, COLLAPSE, 0.5), between(6_001, 6_200)),),
-        ),
-        Claim(
-            panel=panel,
-            words="Learning stops when collapse is induced at epoch 6,000",
-            paper="test accuracy stays at 8.1 %, from 9 %",
-            source=f"{TEXT}; {picture}",
-            checks=(
-                *(
-                    Within(
-                        minus(
-                            extreme(induced, TEST, since=6_100),
-                            at(induced, TEST, 6_000),
-                            f"{name} test accuracy from epoch 6,100 minus that at 6,000",
-                        ),
-                        between(-0.02, 0.02),
-                    )
-                    for name, extreme in (("smallest", smallest), ("largest", largest))
-                ),
-            ),
-        ),
-        Claim(
-            panel=panel,
-            words="Without the intervention the same run generalizes",
-            paper="9 % at 6,000, 57 % at 8,000, 87 % at 9,900",
-            source=picture,
-            checks=(
-                Within(at(run, TEST, 9_900), at_least(0.75), "end"),
-                Within(
-                    minus(
-                        at(run, TEST, 9_900),
-                        at(run, TEST, 6_000),
-                        "test accuracy at epoch 9,900 minus that at 6,000",
-                    ),
-                    at_least(0.4),
-                    "gain",
-                ),
-            ),
-        ),
-    )
-
-
-FIGURE_8 = (
-    *_induced_claims("8a", "add_sgdnorm64_70_lr3"),
-    *_induced_claims("8b", "add_sgdnorm64_70_small"),
-)
-
-# ---------------------------------------------------------------------------------- figure 9
-
-
-def _sgd_claims(panel, runs, level, onset, end=None):
-    """Figures 9a to 9c, and ours: onset of collapse at `level`, final test accuracy (9b, 9c)."""
-    picture = f"Fig. {'9c' if panel == '9 ours' else panel}, {PICTURE}; {FIVE}"
-    each = [(f"float{bits}", runs.format(bits)) for bits in BITS]
-    collapsed = {label: first(run, COLLAPSE, level) for label, run in each}
-    order = Claim(
-        panel=panel,
-        words="Under SGD on the normalised gradient collapse is earlier for lower precision",
-        paper=", ".join(f"{e:,}" for e in onset) + " for float16, 32, 64",
-        source=f"{TEXT}; {picture}",
-        checks=rising(collapsed),
-    )
-    when = Claim(
-        panel=panel,
-        words="Under SGD collapse sets in at the published epochs, within a half",
-        paper=", ".join(f"{e:,}" for e in onset) + " for float16, 32, 64",
-        source=picture,
-        checks=tuple(
-            Within(collapsed[label], between(0.5 * e, 1.5 * e), label)
-            for (label, _), e in zip(each, onset, strict=True)
-        ),
-    )
-    if panel == "9a":
-        chance = Claim(
-            panel=panel,
-            words="At 40 % training data there is no progress on the test set, with SGD either",
-            paper="at most 0.3 % (chance: 0.88 %)",
-            source=picture,
-            checks=tuple(Within(largest(run, TEST), below(0.02), label) for label, run in each),
-        )
-        return order, when, chance
-    stops = Claim(
-        panel=panel,
-        words="Generalization stops when softmax collapse begins, with SGD, too",
-        paper="nothing is gained afterwards; float16 and 32 lose",
-        source=f"{TEXT}; {picture}",
-        checks=tuple(
-            Within(rate_after(run, TEST, collapsed[label]), at_most(0.1), label)
-            for label, run in each
-        ),
-    )
-    if end is None:
-        return order, when, stops
-    plateau = Claim(
-        panel=panel,
-        words="Test accuracy ends at the published level, within 10 points",
-        paper=", ".join(f"{e:g} %" for e in end) + " for float16, 32, 64",
-        source=picture,
-        checks=tuple(
-            Within(at(run, TEST, 9_900), between(e / 100 - 0.1, e / 100 + 0.1), label)
-            for (label, run), e in zip(each, end, strict=True)
-        ),
-    )
-    return order, when, stops, plateau
-
-
-FIGURE_9 = (
-    *_sgd_claims("9a", "add_sgdnorm{}_40", 0.4, (6_300, 7_600, 9_200)),
-    *_sgd_claims("9b", "add_sgdnorm{}_60", 0.5, (6_400, 7_400, 8_800), (9, 28.6, 56)),
-    *_sgd_claims("9c", "add_sgdnorm{}_70", 0.5, (6_700, 7_800, 9_400), (57, 87, 96.6)),
-    *_sgd_claims("9 ours", "add_sgdnorm{}_70_small", 0.5, (6_700, 7_800, 9_400)),
-)
+from verdicts import Claim, Less, Within, at_least, at_most, below, between, rising
 
 # ---------------------------------------------------------------------------------- figure 10
 
@@ -433,8 +305,6 @@ FIGURE_16 = (
 )
 
 APPENDIX = (
-    *FIGURE_8,
-    *FIGURE_9,
     *FIGURE_10,
     *FIGURE_11,
     *FIGURE_12,

@@ -1,7 +1,7 @@
 """Claims of the four related systems, 001 to 004, against their published numbers.
 
 As in claims.py; those of the grids are in claims_grids.py, where `near` and `size` are explained.
-No bound was chosen after a run was looked at.
+Bounds come from the published numbers, not from the runs.
 """
 
 from claims_grids import ARCHITECTURES, DELAY_MAP, DIMENSION, OPTIMIZERS, near

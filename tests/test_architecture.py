@@ -65,13 +65,14 @@ ARROWS = {
     "verdicts": "curves experiments measures",
     "claim_table": "curves experiments flags verdicts",
     "claims_appendix": "measures verdicts",
+    "claims_normed": "measures verdicts",
     "claims_main": "measures verdicts",
     "claims_body": "measures verdicts",
     "claims_controls": "measures verdicts",
     "claims_grids": "manifest_grids measures measures_related quantities_related verdicts",
     "claims_related": "claims_grids measures quantities_related verdicts",
-    "claims": "claim_table claims_appendix claims_body claims_controls claims_main claims_related"
-    " experiments measures verdicts",
+    "claims": "claim_table claims_appendix claims_body claims_controls claims_main claims_normed"
+    " claims_related experiments measures verdicts",
     "plan": "config config_rules experiments manifest_presets runs",
     "processes": "",
     "local": "plan processes runs",
