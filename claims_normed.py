@@ -1,4 +1,4 @@
-"""What figures 8 and 9 claim, SGD with the learning rate over the gradient's norm; as in claims.py."""
+"""What figures 8 and 9 claim, SGD with its rate over the gradient norm; as in claims.py."""
 
 from measures import COLLAPSE, TEST, at, first, largest, minus, rate_after, smallest
 from verdicts import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
