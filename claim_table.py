@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import curves
+from checks import Claim
 from experiments import size_flag
 from flags import Parser
-from verdicts import NOT_RUN, VERDICTS, Claim, Evidence, Judgement, judge
+from verdicts import NOT_RUN, VERDICTS, Evidence, Judgement, judge
 
 README = curves.HERE / "README.md"
 RELATED = curves.HERE / "RELATED.md"
@@ -87,9 +88,8 @@ def markdown(judgements: Sequence[Judgement], flags: str = "") -> str:
         *legend,
     ]
     if missing:
-        rows = [(j.claim.panel, j.claim.words, j.provenance) for j in missing]
         lines += ["", f"<details><summary>Not run: {len(missing)}</summary>", ""]
-        lines += markdown_table(("Figure", "Claim", "Missing"), rows)
+        lines += markdown_table(HEADINGS[:-1], (cells(j)[:-1] for j in missing))
         lines += ["", "</details>"]
     return "\n".join(lines)
 

@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 
+from checks import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
 from claim_table import main
 from claims_appendix import APPENDIX
 from claims_body import BODY
@@ -42,7 +43,6 @@ from measures import (
     rate_after,
     smallest,
 )
-from verdicts import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
 
 FIGURE_1 = (
     Claim(

@@ -1,5 +1,6 @@
 """What figures 10 to 16 claim; as in claims.py. Their settings were never published: ours."""
 
+from checks import Claim, Less, Within, at_least, at_most, below, between, rising
 from measures import (
     COLLAPSE,
     NORM,
@@ -15,7 +16,6 @@ from measures import (
     over,
     smallest,
 )
-from verdicts import Claim, Less, Within, at_least, at_most, below, between, rising
 
 # ---------------------------------------------------------------------------------- figure 10
 

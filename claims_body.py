@@ -1,5 +1,6 @@
 """What figures 4 right, 5, 6c and 7 claim; as in claims.py. Their settings were never published."""
 
+from checks import TEXT, Claim, Within, at_least, at_most, below, rising
 from measures import (
     NORM,
     TEST,
@@ -13,7 +14,6 @@ from measures import (
     minus,
     over,
 )
-from verdicts import TEXT, Claim, Within, at_least, at_most, below, rising
 
 OURS = "settings ours"
 CODES = {"7 bits": "binary_add_adamw_7bits", "14 bits": "binary_add_adamw_14bits"}

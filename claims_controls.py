@@ -1,7 +1,7 @@
 """What users of the authors' code asked or found in its issues; as in claims.py."""
 
+from checks import Claim, Within, at_most, below, between, rising
 from measures import TEST, TRAIN, at, first, fitted, largest, over, smallest
-from verdicts import Claim, Within, at_most, below, between, rising
 
 ISSUES = "issues of the authors' repository, no. "
 LONG, SLOW, SMOOTH = "add_softmax64_long", "add_softmax64_lr5e3", "add_softmax64_beta999"

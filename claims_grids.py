@@ -5,6 +5,18 @@ otherwise. `size` says of which form of the runs: the CPU size of a grid has few
 it has another modulus the published numbers are not its own, and only orders are held to.
 """
 
+from checks import (
+    PICTURE,
+    Claim,
+    Less,
+    Within,
+    above,
+    at_least,
+    at_most,
+    below,
+    between,
+    rising,
+)
 from manifest_grids import DIMENSION_RUNS
 from measures import TEST, delay
 from measures_related import BAND
@@ -20,18 +32,6 @@ from quantities_related import (
     plateau_of,
     rise_of,
     step_of,
-)
-from verdicts import (
-    PICTURE,
-    Claim,
-    Less,
-    Within,
-    above,
-    at_least,
-    at_most,
-    below,
-    between,
-    rising,
 )
 
 

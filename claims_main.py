@@ -1,7 +1,7 @@
 """What figures 4 (left, middle) and 6 (a, b) claim; as in claims.py."""
 
+from checks import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
 from measures import NORM, TEST, TRAIN, at, delay, first, fitted, largest, minus, over
-from verdicts import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
 
 # ---------------------------------------------------------------------------------- figure 4
 

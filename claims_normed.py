@@ -1,7 +1,7 @@
 """What figures 8 and 9 claim, SGD with its rate over the gradient norm; as in claims.py."""
 
+from checks import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
 from measures import COLLAPSE, TEST, at, first, largest, minus, rate_after, smallest
-from verdicts import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
 
 BITS = (16, 32, 64)
 FIVE = "epochs as corrected: the picture's axis is 5 times too long"

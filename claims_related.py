@@ -4,17 +4,7 @@ As in claims.py; those of the grids are in claims_grids.py, where `near` and `si
 Bounds come from the published numbers, not from the runs.
 """
 
-from claims_grids import ARCHITECTURES, DELAY_MAP, DIMENSION, OPTIMIZERS, near
-from measures import TEST, TRAIN, at, delay, first, largest, minus, over
-from quantities_related import (
-    best,
-    delay_of,
-    rise_of,
-    step_of,
-    step_of_largest,
-    surface_range,
-)
-from verdicts import (
+from checks import (
     PICTURE,
     Claim,
     Less,
@@ -24,6 +14,16 @@ from verdicts import (
     below,
     between,
     rising,
+)
+from claims_grids import ARCHITECTURES, DELAY_MAP, DIMENSION, OPTIMIZERS, near
+from measures import TEST, TRAIN, at, delay, first, largest, minus, over
+from quantities_related import (
+    best,
+    delay_of,
+    rise_of,
+    step_of,
+    step_of_largest,
+    surface_range,
 )
 
 # The names of the runs, as in the manifest.

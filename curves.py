@@ -26,7 +26,7 @@ OWN, PUBLISHED = "your runs", "published results"
 
 
 class Replicate(NamedTuple):
-    """One complete run of one seed; `source` says whose it is, `folder` where it lies."""
+    """The run of one seed; `source` says whose it is, `folder` where it lies."""
 
     seed: int
     metrics: pandas.DataFrame
@@ -96,10 +96,13 @@ def read_run(
     return found[0].metrics
 
 
-def find_replicates(run, size, seeds, runs_root, results_root) -> tuple[list[Replicate], list]:
+def find_replicates(
+    run, size, seeds, runs_root, results_root, *, complete=True
+) -> tuple[list[Replicate], list]:
     """As load_curve: the replicates, and a sentence for everything that a reader has to know.
 
-    A run without a form of this size has none.
+    A run without a form of this size has none. complete=False: those that have begun and are not
+    complete, with their rows so far, instead.
     """
     if run.kept_as(size) is None:
         return [], []
@@ -113,7 +116,9 @@ def find_replicates(run, size, seeds, runs_root, results_root) -> tuple[list[Rep
             break
         for seed in _seeds_in(root / name) if seeds is None else seeds:
             folder = runs.run_folder(root, name, seed)
-            if seed in found or not runs.is_complete(folder):
+            if seed in found or runs.is_complete(folder) != complete:
+                continue
+            if not complete and runs.last_row(folder) is None:
                 continue
             try:
                 metrics, diverged_at = _read(folder, run.form(size, seed)[1])
@@ -142,7 +147,17 @@ def _read(folder: Path, expected: RunConfig) -> tuple[pandas.DataFrame, int | No
         raise runs.RunError(
             f"{folder / runs.METRICS} has no row; delete its folder to run it again"
         )
+    if not runs.is_complete(folder):
+        return metrics, None
     return metrics, runs.read_summary(folder).get("diverged_at_step")
+
+
+def progress(run: Run, size: str, metrics: pandas.DataFrame) -> str:
+    """How far an unfinished run has come, such as "at epoch 7,000 of 200,000"."""
+    config = run.form(size)[1]
+    unit = "epoch" if config.num_steps is None else "step"
+    total = config.num_epochs if config.num_steps is None else config.num_steps
+    return f"at {unit} {metrics[unit].iloc[-1]:,.10g} of {total:,}"
 
 
 # ---------------------------------------------------------------------------------- words

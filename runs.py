@@ -16,6 +16,7 @@ Imports torch only where a checkpoint is written or read.
 import csv
 import dataclasses
 import fcntl
+import io
 import json
 import os
 import struct
@@ -94,12 +95,16 @@ def read_summary(folder) -> dict:
 
 
 def read_metrics(folder):
-    """metrics.csv as a pandas DataFrame; an empty cell ("never", "undefined") is NaN."""
+    """metrics.csv as a pandas DataFrame; an empty cell ("never", "undefined") is NaN.
+
+    A last line without its end, as a process that is writing may leave it, is not read.
+    """
     import pandas
 
     path = Path(folder) / METRICS
     try:
-        return pandas.read_csv(path)
+        text = path.read_text()
+        return pandas.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read ({error}); run it again") from None
 

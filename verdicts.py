@@ -3,229 +3,27 @@
     reproduced        every check holds on every seed
     partly            some check holds on some seed, but not every check on every seed
     not reproduced    no check holds on any seed
-    not run           there is no seed for which every run of the claim is complete (figure 12: and
-                      has its spectrum)
+    not run           there is no seed for which every run of the claim is complete (figures 7 and
+                      12: and has what is made beside it)
 
-A value that was never reached fails every bound. Imports no torch.
+A claim that is not run is not judged, but what its unfinished runs have shown so far is said, with
+how far they came. Imports no torch.
 """
 
-import math
-import re
-import statistics
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import curves
-from experiments import check_size, find_run
-from measures import TIMES, Never, NotMeasured, Quantity, show
+from checks import Claim
+from experiments import find_run
+from measures import NotMeasured
 
 REPRODUCED, PARTLY, FAILED, NOT_RUN = "reproduced", "partly", "not reproduced", "not run"
-PICTURE, TEXT = "read off the published picture", "the text"  # words of sources
 VERDICTS = {
     REPRODUCED: "every check holds on every seed",
     PARTLY: "some check holds on some seed, but not every check on every seed",
     FAILED: "no check holds on any seed",
     NOT_RUN: "there is no seed for which every run of the claim is complete",
 }
-
-
-@dataclass(frozen=True)
-class Bound:
-    """An interval; each end is included unless it is said to be open."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    open: bool = False
-
-    def __post_init__(self):
-        if math.isinf(self.low) and math.isinf(self.high) or not self.low <= self.high:
-            raise ValueError(f"bound {self.low} to {self.high} holds nothing or all; give a limit")
-
-    def holds(self, value: float | Never) -> bool:
-        if isinstance(value, Never) or not math.isfinite(value):
-            return False
-        if self.open:
-            return self.low < value < self.high
-        return self.low <= value <= self.high
-
-    def text(self, unit: str) -> str:
-        if math.isinf(self.low):
-            return f"{'below' if self.open else 'at most'} {show(self.high, unit)}"
-        if math.isinf(self.high):
-            return f"{'above' if self.open else 'at least'} {show(self.low, unit)}"
-        return f"{show(self.low, unit)} to {show(self.high, unit)}"
-
-
-def at_most(high: float) -> Bound:
-    return Bound(high=high)
-
-
-def at_least(low: float) -> Bound:
-    return Bound(low=low)
-
-
-def below(high: float) -> Bound:
-    return Bound(high=high, open=True)
-
-
-def above(low: float) -> Bound:
-    return Bound(low=low, open=True)
-
-
-def between(low: float, high: float) -> Bound:
-    return Bound(low, high)
-
-
-@dataclass(frozen=True)
-class Within:
-    """A quantity and the bound that it is held to; `label` tells the checks of a claim apart."""
-
-    quantity: Quantity
-    bound: Bound
-    label: str = ""
-
-    @property
-    def quantities(self):
-        return (self.quantity,)
-
-    @property
-    def subject(self) -> str:
-        return self.quantity.words
-
-    @property
-    def limit(self) -> str:
-        return self.bound.text(self.quantity.unit)
-
-    def holds(self, values) -> bool:
-        return self.bound.holds(values[0])
-
-    def measured(self, seeds) -> str:
-        """seeds: for each seed the values of the quantities."""
-        text = spread([values[0] for values in seeds], self.quantity.unit)
-        return f"{self.label} {text}" if self.label else text
-
-
-@dataclass(frozen=True)
-class Less:
-    """One quantity below another (`equal`: or equal to it). Both are (label, quantity).
-
-    A right side that was never reached counts as later than a left side within the same span; a
-    left side that was never reached shows nothing.
-    """
-
-    left: tuple[str, Quantity]
-    right: tuple[str, Quantity]
-    equal: bool = False
-
-    @property
-    def quantities(self):
-        return self.left[1], self.right[1]
-
-    @property
-    def sign(self) -> str:
-        return "≤" if self.equal else "<"
-
-    label = ""
-
-    @property
-    def subject(self) -> str:
-        return "; ".join(dict.fromkeys(q.words for q in self.quantities))
-
-    @property
-    def limit(self) -> str:
-        return f"{self.left[0]} {self.sign} {self.right[0]}"
-
-    def holds(self, values) -> bool:
-        a, b = values
-        if isinstance(a, Never) or not math.isfinite(a):
-            return False
-        if isinstance(b, Never):  # later than b.by, whenever it may come
-            # by = 0: the time that would be compared never began; nothing is known of it.
-            return self.right[1].unit in TIMES and b.by > 0 and a <= b.by
-        return a <= b if self.equal else a < b
-
-    def measured(self, seeds) -> str:
-        sides = zip((self.left, self.right), zip(*seeds, strict=True), strict=True)
-        texts = [f"{label} {spread(values, q.unit)}" for (label, q), values in sides]
-        return f" {self.sign} ".join(texts)
-
-
-def rising(quantities: Mapping[str, Quantity], equal=False) -> tuple[Less, ...]:
-    """One check for each pair of neighbours: {"float16": a, "float32": b} means a < b."""
-    items = list(quantities.items())
-    return tuple(Less(a, b, equal) for a, b in zip(items, items[1:], strict=False))
-
-
-def spread(values, unit: str) -> str:
-    """The values of several seeds: the range with the median, and how many never got there."""
-    never = [v for v in values if isinstance(v, Never)]
-    undefined = [v for v in values if not isinstance(v, Never) and not math.isfinite(v)]
-    reached = sorted(v for v in values if not isinstance(v, Never) and math.isfinite(v))
-    parts = []
-    if reached:
-        low, high = show(reached[0], unit), show(reached[-1], unit)
-        text = low if low == high else f"{low} to {high}"
-        if len(reached) > 2 and low != high:
-            text += f" (median {show(statistics.median(reached), unit)})"
-        parts.append(text)
-    for some, text in (
-        (never, str(max(never, key=lambda v: v.by, default=""))),
-        (undefined, "undefined"),
-    ):
-        if some:
-            counted = f"{text} on {len(some)} of {len(values)} seeds"
-            parts.append(counted if len(values) > 1 else text)
-    return ", ".join(parts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """What the paper says in one panel, in words and in machine form.
-
-    Attributes:
-        panel: as in the manifest, such as "1a".
-        words: the claim, without our numbers.
-        paper: the paper's own numbers, in words.
-        source: where they come from, such as "paper, Fig. 1a, read off the published picture".
-        checks: what is measured and what it is held to.
-        seeds: only these; None: every seed that has complete runs.
-        size: of the runs it is held against; "full", "cpu" or "quick".
-    """
-
-    panel: str
-    words: str
-    paper: str
-    source: str
-    checks: tuple[Within | Less, ...]
-    seeds: tuple[int, ...] | None = None
-    size: str = "full"
-
-    def __post_init__(self):
-        check_size(self.size)
-
-    @property
-    def figure(self) -> str:
-        """The figure's id: "4" of "4 left" and "4a", "delay-map" of "delay-map steps"."""
-        return re.match(r"\d+|[\w-]+", self.panel)[0]
-
-    @property
-    def held_to(self) -> str:
-        """What is measured and its bounds, in words; what several checks share is said once."""
-        said = []
-        for subject in dict.fromkeys(c.subject for c in self.checks):
-            checks = [c for c in self.checks if c.subject == subject]
-            if len({c.limit for c in checks}) == 1:
-                said.append(f"{subject}: {checks[0].limit}")
-            else:
-                limits = (f"{c.label} {c.limit}" if c.label else c.limit for c in checks)
-                said.append(f"{subject}: {', '.join(limits)}")
-        return "; ".join(said)
-
-    @property
-    def runs(self) -> tuple[str, ...]:
-        """Names of all runs it speaks of, each once."""
-        names = (r for c in self.checks for q in c.quantities for r in q.runs)
-        return tuple(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -255,11 +53,13 @@ class Evidence:
         self.notes: dict[str, None] = {}
         self._found = {}
 
-    def find(self, run: str, seeds=None, size="full") -> dict[int, curves.Replicate]:
-        """{seed: replicate} of one run at one size."""
-        key = run, seeds, size
+    def find(self, run: str, seeds=None, size="full", complete=True) -> dict:
+        """{seed: replicate} of one run at one size; complete=False: of the unfinished ones."""
+        key = run, seeds, size, complete
         if key not in self._found:
-            found, notes = curves.find_replicates(find_run(run), size, seeds, *self.roots)
+            found, notes = curves.find_replicates(
+                find_run(run), size, seeds, *self.roots, complete=complete
+            )
             self._found[key] = {r.seed: r for r in found}
             self.notes |= dict.fromkeys(notes)
         return self._found[key]
@@ -273,6 +73,14 @@ class Evidence:
             found = {run: self.find(run, wanted, claim.size) for run in claim.runs}
             common = set.intersection(*map(set, found.values()))
         return found, sorted(common)
+
+    def begun(self, claim: Claim) -> dict[str, dict[int, curves.Replicate]]:
+        """{run: {seed: replicate}}: the complete ones and those that are not yet."""
+        return {
+            run: self.find(run, claim.seeds, claim.size, complete=False)
+            | self.find(run, claim.seeds, claim.size)
+            for run in claim.runs
+        }
 
 
 def _table(replicate: curves.Replicate):
@@ -292,12 +100,7 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
     if claim.runs:
         found, seeds = evidence.gather(claim)
         if not seeds:
-            missing = [run for run in claim.runs if not found[run]] or claim.runs
-            missing = [_in_words(run, claim.size) for run in missing]
-            text = f"no complete run of {', '.join(missing)}"
-            if all(found.values()):
-                text = f"no seed that all of {', '.join(missing)} have"
-            return Judgement(claim, NOT_RUN, "not run", text)
+            return _not_judged(claim, found, evidence.begun(claim))
         tables = [{run: _table(found[run][s]) for run in claim.runs} for s in seeds]
         sources = dict.fromkeys(found[run][s].source for s in seeds for run in claim.runs)
         word = "seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
@@ -307,7 +110,7 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
     else:
         seeds, tables, provenance = [], [{}], "analytic"
     try:
-        values = [[[q.of(t) for q in c.quantities] for t in tables] for c in claim.checks]
+        values = [_values(check, tables) for check in claim.checks]
     except NotMeasured as missing:
         return Judgement(claim, NOT_RUN, "not run", str(missing))
     held = tuple(
@@ -327,3 +130,41 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
             )
         texts.append(check.measured(each) + said)
     return Judgement(claim, verdict, "; ".join(texts), provenance, held, tuple(seeds))
+
+
+def _values(check, tables) -> list[list]:
+    """For each seed the values of a check's quantities."""
+    return [[q.of(t) for q in check.quantities] for t in tables]
+
+
+def _not_judged(claim: Claim, complete: dict, begun: dict) -> Judgement:
+    """A claim without a seed that all of its runs have complete: what is missing, what is known."""
+    missing = [run for run in claim.runs if not complete[run]] or claim.runs
+    words = [_in_words(run, claim.size) for run in missing]
+    if all(complete.values()):
+        text = f"no seed that all of {', '.join(words)} have"
+    else:
+        come = [_how_far(run, claim.size, begun[run]) for run in missing]
+        text = "no complete run of " + ", ".join(map("".join, zip(words, come, strict=True)))
+    return Judgement(claim, NOT_RUN, _so_far(claim, begun) or "not run", text)
+
+
+def _how_far(run: str, size: str, begun: dict) -> str:
+    """Where the unfinished seeds of a run stand, in brackets; "" where none has begun."""
+    come = {s: curves.progress(find_run(run), size, r.metrics) for s, r in begun.items()}
+    texts = [f"seed {s} {text}" if len(come) > 1 else text for s, text in come.items()]
+    return f" ({', '.join(texts)})" if texts else ""
+
+
+def _so_far(claim: Claim, begun: dict) -> str:
+    """The values of those checks whose runs have all begun with a seed in common."""
+    texts = []
+    for check in claim.checks:
+        names = {run for q in check.quantities for run in q.runs}
+        seeds = sorted(set.intersection(*(set(begun[run]) for run in names)))
+        tables = [{run: _table(begun[run][s]) for run in names} for s in seeds]
+        try:
+            texts += [check.measured(_values(check, tables))] if tables else []
+        except NotMeasured:
+            continue
+    return f"so far: {'; '.join(texts)}" if texts else ""

@@ -19,3 +19,14 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def places(tmp_path):
+    """(own runs, published runs, Evidence over both)."""
+    from verdicts import Evidence
+
+    own, published = tmp_path / "own", tmp_path / "published"
+    own.mkdir()
+    published.mkdir()
+    return own, published, Evidence(own, published)

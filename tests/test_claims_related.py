@@ -12,13 +12,14 @@ import pytest
 
 import claims
 import runs
+from checks import Less
 from claims_grids import BAND, IN_BAND, OUTSIDE, PUBLISHED
 from claims_related import QKV, RELATED
 from config import RunConfig
 from experiments import RELATED_FIGURES, RELATED_RUNS
 from measures import Never
 from session import Session
-from verdicts import Evidence, Less, judge
+from verdicts import Evidence, judge
 
 IDS = [f"{c.panel} {c.words}" for c in RELATED]
 

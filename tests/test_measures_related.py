@@ -9,6 +9,7 @@ import numpy
 import pandas
 import pytest
 
+from checks import Less, at_most
 from measures import Never, NotMeasured, at, show
 from measures_related import (
     Delay,
@@ -41,7 +42,6 @@ from quantities_related import (
     surface_range,
 )
 from runs import SURFACES
-from verdicts import Less, at_most
 
 NAN = math.nan
 

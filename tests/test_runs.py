@@ -33,6 +33,15 @@ def test_numbers_come_back_exactly(tmp_path):
     assert rows_of(tmp_path / "a")[-1] == "5,5,"
 
 
+def test_a_row_that_is_being_written_is_not_read(tmp_path):
+    with runs.RunFolder(tmp_path / "a", CONFIG) as folder:
+        folder.append(row(0, 0.25))
+        folder.append(row(10, 0.125))
+    path = tmp_path / "a" / runs.METRICS
+    path.write_bytes(path.read_bytes()[:-2])  # "0.125" would read as 0.12
+    assert runs.read_metrics(tmp_path / "a")["step"].tolist() == [0]
+
+
 def test_configuration_comes_back_equal_and_unknown_keys_are_refused(tmp_path):
     config = replace(CONFIG, hidden_sizes=(3, 4), log_steps=(1, 2), bias=True)
     with runs.RunFolder(tmp_path, config):

@@ -1,0 +1,53 @@
+"""Synthetic runs of known numbers in real run folders, and claims about them."""
+
+import pandas
+
+import runs
+from checks import Claim, Within, at_least, at_most
+from experiments import find_run
+from measures import at, first
+
+A, B = "add_orthoadamw", "add_stablemax"  # any two runs of the manifest
+
+
+def write(root, run, seed=42, epochs=(0, 10, 20, 30), complete=True, **columns):
+    """A run folder; step is twice the epoch, so that a measure in steps would show."""
+    config = find_run(run).form("full", seed)[1]
+    with runs.RunFolder(runs.run_folder(root, run, seed), config) as folder:
+        for i, epoch in enumerate(epochs):
+            row = {"step": 2 * epoch, "epoch": float(epoch)}
+            folder.append(row | {c: float(values[i]) for c, values in columns.items()})
+        if complete:
+            folder.write_summary({"diverged_at_step": None})
+
+
+def claim(*checks, panel="1a", **fields):
+    given = {"words": "It holds", "paper": "about 20", "source": "Fig. 1a"} | fields
+    return Claim(panel=panel, checks=checks, **given)
+
+
+def table(**columns):
+    rows = len(next(iter(columns.values())))
+    return pandas.DataFrame({"epoch": [10.0 * i for i in range(rows)], **columns})
+
+
+def write_path(folder, run, steps, a, b):
+    """landscape_paths.csv of one run; its weights point along the first direction."""
+    rows = {"step": steps, "a": a, "b": b, "radial_a": 0.5, "radial_b": 0.0, "run": run}
+    pandas.DataFrame(rows).to_csv(folder / runs.PATHS, index=False)
+
+
+EARLY = Within(first(A, "test_accuracy", 0.5), at_most(20), "early")
+HIGH = Within(at(A, "test_accuracy"), at_least(0.9), "high")
+GOOD, LATE, LOW, BAD = [0, 0, 0.5, 0.9], [0, 0, 0.4, 0.9], [0, 0, 0.5, 0.8], [0, 0, 0.1, 0.2]
+
+SMALL, SAME = "s5_toth_30", "s5_toth_50"  # one has a CPU form of its own, the other has not
+
+
+def write_size(root, run, size, **columns):
+    name, config = find_run(run).form(size, 42)
+    with runs.RunFolder(runs.run_folder(root, name, 42), config) as folder:
+        for i in range(4):
+            row = {"step": 14 * i, "epoch": float(i)}
+            folder.append(row | {c: float(values[i]) for c, values in columns.items()})
+        folder.write_summary({"diverged_at_step": None})

@@ -1,0 +1,205 @@
+"""Verdicts follow from the metrics and from nothing else."""
+
+import pandas
+import pytest
+from made_runs import BAD, EARLY, GOOD, HIGH, LATE, LOW, SAME, SMALL, A, B, claim, write, write_size
+
+import claim_table
+import runs
+from checks import Less, Within, at_least, at_most
+from experiments import find_run
+from measures import at, first, frequencies
+from verdicts import Evidence, judge
+
+
+@pytest.mark.parametrize(
+    "seeds, checks, verdict, measured",
+    [
+        ([GOOD], [EARLY, HIGH], "reproduced", "early 20; high 90 %"),
+        ([GOOD, GOOD], [EARLY, HIGH], "reproduced", "early 20; high 90 %"),
+        ([BAD], [EARLY, HIGH], "not reproduced", "early not reached by 30; high 20 %"),
+        ([BAD, BAD], [EARLY], "not reproduced", "early not reached by 30 on 2 of 2 seeds"),
+        ([LATE], [EARLY, HIGH], "partly", "early 30 (fails); high 90 % (holds)"),
+        ([LOW], [EARLY, HIGH], "partly", "early 20 (holds); high 80 % (fails)"),
+        (
+            [GOOD, LATE],
+            [EARLY, HIGH],
+            "partly",
+            "early 20 to 30 (holds on 1 of 2 seeds); high 90 % (holds)",
+        ),
+        (
+            [BAD, BAD, GOOD],
+            [EARLY],
+            "partly",
+            "early 20, not reached by 30 on 2 of 3 seeds (holds on 1 of 3 seeds)",
+        ),
+        # One check holds on one seed, the other on the other: neither claim nor its contrary.
+        (
+            [LATE, LOW],
+            [EARLY, HIGH],
+            "partly",
+            "early 20 to 30 (holds on 1 of 2 seeds); high 80 % to 90 % (holds on 1 of 2 seeds)",
+        ),
+    ],
+)
+def test_verdict_over_checks_and_seeds(seeds, checks, verdict, measured, places):
+    own, _, evidence = places
+    for seed, values in enumerate(seeds):
+        write(own, A, seed, test_accuracy=values)
+    found = judge(claim(*checks), evidence)
+    assert (found.verdict, found.measured) == (verdict, measured)
+    assert found.seeds == tuple(range(len(seeds)))
+
+
+def test_without_a_complete_run_nothing_is_judged(places):
+    found = judge(claim(EARLY), places[2])
+    assert (found.verdict, found.measured) == ("not run", "not run")
+    assert found.provenance == f"no complete run of {A}"
+
+
+def test_an_unfinished_run_is_not_judged_and_says_its_values_and_how_far_it_came(places):
+    own, published, evidence = places
+    write(own, A, test_accuracy=GOOD, complete=False)
+    write(published, B, test_accuracy=BAD, complete=False)
+    found = judge(claim(EARLY, HIGH), evidence)
+    assert (found.verdict, found.held) == ("not run", ())  # though both checks would hold
+    assert found.measured == "so far: early 20; high 90 %"
+    epochs = find_run(A).config.num_epochs
+    assert found.provenance == f"no complete run of {A} (at epoch 30 of {epochs:,})"
+    late = claim(Within(first(B, "test_accuracy", 0.5), at_most(20)))
+    assert judge(late, evidence).measured == "so far: not reached by 30"
+
+
+def test_of_unfinished_seeds_each_says_how_far_it_came(places):
+    own, _, evidence = places
+    write(own, A, 1, test_accuracy=GOOD, complete=False)
+    write(own, A, 2, (0, 10), test_accuracy=GOOD[:2], complete=False)
+    found = judge(claim(HIGH), evidence)
+    assert found.measured == "so far: high 0 % to 90 %"
+    epochs = f"{find_run(A).config.num_epochs:,}"
+    assert found.provenance == (
+        f"no complete run of {A} (seed 1 at epoch 30 of {epochs}, seed 2 at epoch 10 of {epochs})"
+    )
+
+
+def test_checks_whose_runs_have_begun_are_measured_though_others_have_not(places):
+    own, _, evidence = places
+    write(own, A, test_accuracy=GOOD)
+    write(own, B, 1, test_accuracy=GOOD, complete=False)  # of another seed: no common one
+    both = Less(("a", first(A, "test_accuracy", 0.5)), ("b", first(B, "test_accuracy", 0.5)))
+    found = judge(claim(both, HIGH), evidence)
+    assert (found.verdict, found.measured) == ("not run", "so far: high 90 %")
+
+
+def test_an_unfinished_folder_of_another_configuration_is_not_used_and_is_said(places):
+    own, _, evidence = places
+    write(own, A, test_accuracy=GOOD, complete=False)
+    path = runs.run_folder(own, A, 42) / runs.CONFIG
+    path.write_text(path.read_text().replace('"seed": 42', '"seed": 43'))
+    assert judge(claim(HIGH), evidence).measured == "not run"
+    assert "seed 43 -> 42" in " ".join(evidence.notes)
+
+
+def test_a_claim_over_two_runs_needs_both_and_names_the_missing_one(places):
+    own, _, evidence = places
+    write(own, A, test_accuracy=GOOD)
+    order = Less(("a", first(A, "test_accuracy", 0.5)), ("b", first(B, "test_accuracy", 0.5)))
+    found = judge(claim(order), evidence)
+    assert (found.verdict, found.provenance) == ("not run", f"no complete run of {B}")
+
+
+def test_a_claim_over_two_runs_is_judged_on_the_seeds_of_both(places):
+    own, _, evidence = places
+    for seed in (1, 2):
+        write(own, A, seed, test_accuracy=GOOD if seed == 2 else BAD)
+    for seed in (2, 3):
+        write(own, B, seed, test_accuracy=LATE if seed == 2 else BAD)
+    order = Less(("a", first(A, "test_accuracy", 0.5)), ("b", first(B, "test_accuracy", 0.5)))
+    found = judge(claim(order), evidence)
+    assert (found.verdict, found.measured) == ("reproduced", "a 20 < b 30")
+    assert found.provenance == "seed 2 (your runs)"
+
+
+def test_own_runs_come_before_published_ones(places):
+    own, published, evidence = places
+    write(published, A, 42, test_accuracy=BAD)
+    assert judge(claim(EARLY), evidence).provenance == "seed 42 (published results)"
+    write(own, A, 42, test_accuracy=GOOD)
+    found = judge(claim(EARLY), Evidence(own, published))
+    assert (found.verdict, found.provenance) == ("reproduced", "seed 42 (your runs)")
+
+
+def test_own_and_published_runs_complete_each_other(places):
+    own, published, evidence = places
+    write(own, A, 7, test_accuracy=BAD)
+    write(published, A, 42, test_accuracy=GOOD)
+    write(published, B, 42, test_accuracy=LATE)
+    order = Less(("a", first(A, "test_accuracy", 0.5)), ("b", first(B, "test_accuracy", 0.5)))
+    found = judge(claim(order), evidence)
+    assert (found.verdict, found.provenance) == ("reproduced", "seed 42 (published results)")
+
+
+def test_only_the_seeds_a_claim_asks_for_are_looked_at(places):
+    own, _, evidence = places
+    write(own, A, 1, test_accuracy=GOOD)
+    write(own, A, 2, test_accuracy=BAD)
+    assert judge(claim(EARLY, seeds=(2,)), evidence).verdict == "not reproduced"
+    assert judge(claim(EARLY), evidence).verdict == "partly"
+
+
+def test_a_folder_of_another_configuration_is_no_evidence_and_is_said(places):
+    own, _, evidence = places
+    write(own, A, test_accuracy=GOOD)
+    path = runs.run_folder(own, A, 42) / runs.CONFIG
+    path.write_text(path.read_text().replace('"lr": 0.01', '"lr": 0.02'))
+    assert judge(claim(EARLY), evidence).verdict == "not run"
+    assert "lr 0.02 -> 0.01" in next(iter(evidence.notes))
+
+
+def test_frequencies_are_counted_in_the_table_beside_the_run(places):
+    own, _, evidence = places
+    write(own, A, test_accuracy=GOOD)
+    few = claim(Within(frequencies(A, "final", 0.9), at_most(0.5)), panel="12")
+    found = judge(few, evidence)
+    assert found.verdict == "not run" and "python spectrum.py own/" in found.provenance
+    # Averaged over the operands: 0.6, 0.3, 0.06, 0.04; two of four hold 90 %.
+    rows = [(o, k, 0.25, s) for o, shares in TWO_OPERANDS.items() for k, s in enumerate(shares, 1)]
+    table = pandas.DataFrame(rows, columns=["operand", "frequency", "initial", "final"])
+    table.to_csv(runs.run_folder(own, A, 42) / runs.SPECTRUM, index=False)
+    found = judge(few, Evidence(own, places[1]))
+    assert (found.verdict, found.measured) == ("reproduced", "50 %")
+    even = claim(Within(frequencies(A, "initial", 0.9), at_least(1)))
+    assert judge(even, Evidence(own, places[1])).measured == "100 %"
+
+
+TWO_OPERANDS = {"first": [0.9, 0.0, 0.06, 0.04], "second": [0.3, 0.6, 0.06, 0.04]}
+
+
+def test_a_claim_is_held_against_runs_of_its_size_and_says_so(places):
+    _, published, evidence = places
+    write_size(published, SMALL, "full", test_accuracy=BAD)
+    write_size(published, SMALL, "cpu", test_accuracy=GOOD)
+    write_size(published, SAME, "full", test_accuracy=GOOD)
+    high = Within(at(SMALL, "test_accuracy"), at_least(0.9))
+    both = Less(("a", at(SMALL, "test_accuracy")), ("b", at(SAME, "test_accuracy")), equal=True)
+    full, cpu = (judge(claim(high, panel="s5", size=s), evidence) for s in ("full", "cpu"))
+    assert (full.verdict, cpu.verdict) == ("not reproduced", "reproduced")
+    assert full.provenance == "seed 42 (published results)"
+    assert cpu.provenance == "cpu size, seed 42 (published results)"
+    assert "cpu size, seed 42 (published results)" in claim_table.cells(cpu)
+    assert judge(claim(both, panel="s5", size="cpu"), evidence).verdict == "reproduced"
+
+
+def test_a_missing_run_is_named_with_its_size(places):
+    high = Within(at(SMALL, "test_accuracy"), at_least(0.9))
+    found = judge(claim(high, panel="s5 30 %", size="cpu"), places[2])
+    assert found.provenance == "no complete run of cpu/s5_toth_30"
+    none = Within(at("add_pku_lstm_10", "test_accuracy"), at_least(0.9))
+    other = judge(claim(none, panel="architectures", size="cpu"), places[2])
+    assert other.provenance == "no complete run of add_pku_lstm_10 (has no cpu size)"
+    assert claim_table.missing_commands([found, judge(claim(EARLY), places[2]), other]) == [
+        "./run_main_experiments.sh --figures s5,architectures --size cpu",
+        "./run_main_experiments.sh --figures 1",
+    ]
+    with pytest.raises(ValueError, match="unknown size 'tiny'"):
+        claim(EARLY, size="tiny")
