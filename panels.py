@@ -19,6 +19,7 @@ from experiments import Run
 
 PERCENT = 100.0  # metrics.csv holds fractions
 COLLAPSE = 0.5  # where the paper says learning stops
+WIDEST = 46  # characters of a legend: it must not be wider than its panel
 COLLAPSE_2A = 0.4  # where the published figure 2a draws its lines, under a legend that says 50 %
 
 # Okabe and Ito's colours: told apart with every common form of colour blindness.

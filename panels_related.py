@@ -12,11 +12,10 @@ import pandas
 from matplotlib.lines import Line2D
 
 from measures_related import GROKKED, best_within, rise, steps_to
-from panels import GREY, PERCENT, Line, entry, percent_axis, ticks, widths
+from panels import GREY, PERCENT, WIDEST, Line, entry, percent_axis, ticks, widths
 from panels_appendix import with_column
 
 FIRST_LAYER = "weight_norm/layers.0.self_attn.in_proj_weight"
-WIDEST = 46  # characters of a legend
 # Two-sided 95 % of Student's t for 1, 2, ... 30 degrees of freedom; beyond, the last one.
 STUDENT = (
     12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,

@@ -55,6 +55,7 @@ from panels import (
     GREY,
     PALETTE,
     STYLE,
+    WIDEST,
     Line,
     entry,
 )
@@ -189,7 +190,8 @@ def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str
     elif missing:
         for line in missing:
             name = line.run.form(size)[0]
-            entries.append(entry(f"{line.label}: no complete run of {name}", style="none"))
+            text = f"{line.label}: no complete run of {name}"
+            entries.append(entry(textwrap.fill(text, WIDEST), style="none"))
         entries.append(entry(f"make it: {make}", style="none"))
     if entries:
         below = ScaledTranslation(0, -0.48, axes[0].figure.dpi_scale_trans)  # inches: the x label

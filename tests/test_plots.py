@@ -325,6 +325,20 @@ def test_a_damaged_table_is_not_drawn_and_this_is_said(content, places):
     assert "not used (your runs)" in texts(plots.draw_figure(FIGURE_1, **places))
 
 
+@pytest.mark.parametrize("which", ["2", "4", "9", "11", "13", "16"])
+def test_legends_that_name_missing_runs_stay_inside_the_picture(which, places):
+    for run in {panel.curves[0].run for panel in FIGURES[which].panels}:
+        write(places["runs_root"], run, rows=2)
+    picture = plots.draw_figure(FIGURES[which], **places)
+    assert "no complete run of" in texts(picture)
+    picture.draw_without_rendering()
+    boxes = [a.get_legend().get_window_extent() for a in picture.axes if a.get_legend()]
+    assert boxes
+    for box in boxes:
+        assert box.x0 >= 0 and box.x1 <= picture.bbox.width
+        assert box.y0 >= 0 and box.y1 <= picture.bbox.height
+
+
 def test_a_diverged_run_is_drawn_and_said_to_have_diverged(places):
     write(places["runs_root"], ADD_STABLEMAX, summary={"diverged_at_step": 1234})
     shown = texts(plots.draw_figure(FIGURE_1, **places))
@@ -336,7 +350,7 @@ def test_a_missing_run_names_its_command_and_the_rest_is_drawn(places):
     write(places["runs_root"], ADD_STABLEMAX)
     left, middle, _ = run_axes(plots.draw_figure(FIGURE_4, **places), FIGURE_4)
     for axes in (left, middle):
-        entries = " | ".join(legend(axes))
+        entries = " ".join(" ".join(legend(axes)).split())
         assert "product mod 113: no complete run of product_stablemax" in entries
         assert "sparse parity: no complete run of parity_stablemax" in entries
         assert "./run_main_experiments.sh --figures 4" in entries
