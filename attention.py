@@ -51,7 +51,7 @@ def entropies(model, tokens: Tensor) -> list[Tensor]:
     Returns:
         For each layer a 0-dimensional float64 tensor.
 
-    Source: grokking-via-lid's attn_entropy; the choice of queries is ours.
+    Source: grokking-via-lid's attn_entropy; the choice of queries is ours (R17).
     """
     found = []
 

@@ -50,7 +50,7 @@ def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> models.N
 
 def make_optimizer(config: RunConfig, weights) -> torch.optim.Optimizer:
     """The optimizer of a configuration over these weights."""
-    if not config.decay_all:
+    if not config.decay_all:  # R16: 001's SGD decays its final norm
         weights = training_rules.parameter_groups(weights, config.weight_decay)
     return optimizers.make_optimizer(
         weights,

@@ -15,9 +15,9 @@ def _induced_claims(panel, run):
         Claim(
             panel=panel,
             words="Collapse sets in within about 100 epochs of the intervention, not before it",
-            paper="half of the set at 6,100",
+            paper="at 6,100 (the line stands at 40 % collapse under a legend of 50 %)",
             source=f"{TEXT}; {picture}",
-            checks=(Within(first(induced, COLLAPSE, 0.5), between(6_001, 6_200)),),
+            checks=(Within(first(induced, COLLAPSE, 0.4), between(6_001, 6_200)),),
         ),
         Claim(
             panel=panel,

@@ -278,7 +278,7 @@ MNIST = (
     Claim(
         panel="mnist mse",
         words="With squared error the training set is fitted early",
-        paper="95 % at 1,100 to 1,300 steps (1,600 in a check with 5,000 images)",
+        paper="95 % at 1,100 to 1,300 steps (1,600 in a check on 1,000 of 5,000 images)",
         source=FIGURE_MNIST,
         checks=(Within(step_of(MSE, TRAIN, 0.95), near(1_100, 1_300)),),
         size="cpu",
@@ -294,7 +294,8 @@ MNIST = (
     Claim(
         panel="mnist mse",
         words="It generalizes long after, at the published steps within a factor of 2",
-        paper="50 % at 20,000, about 90 % at 50,000; 85 % at 41,000 with 5,000 images",
+        paper="50 % at 20,000, about 90 % at 50,000; 85 % at 41,000 in a check on 1,000 of 5,000"
+        " images",
         source=f"{FIGURE_MNIST}; 85 %: a check of its recipe, not published",
         checks=(
             Within(step_of(MSE, TEST, 0.5), near(20_000), "50 %"),

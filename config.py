@@ -279,7 +279,7 @@ class RunConfig:
     # Values that follow from the fields; never stored.
     @property
     def operands(self) -> int:
-        """Number of values 0..n-1 an operand may take."""
+        """Number of values 0..n-1 an operand may take; without --input_size the modulus (D10)."""
         if self.binary_operation in config_rules.PERMUTATION_OPERATIONS:
             return config_rules.PERMUTATIONS
         return self.modulo if self.input_size is None else self.input_size
@@ -315,8 +315,9 @@ class RunConfig:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates per pass over the training set."""
+        """Updates per pass over the training set; epochs of 001 are converted with it (R4)."""
         n = self.train_examples
+        # D9: there every run is full batch, and --batch_size is read by nothing.
         return 1 if self.full_batch else -(-n // min(self.batch_size, n))
 
     @property

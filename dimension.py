@@ -66,7 +66,7 @@ def seen(tokens: Tensor, places: list[int], causal: bool) -> Tensor:
     """What the hidden state of each place depends on, in the order of `hidden_states`.
 
     States that depend on the same are equal, but for rounding where they were computed in pieces of
-    unequal size.
+    unequal size (R18).
 
     Args:
         tokens: (n, T) integers.

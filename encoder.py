@@ -111,7 +111,7 @@ class SelfAttention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * model_dim, model_dim))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * model_dim)) if bias else None
         self.out_proj = nn.Linear(model_dim, model_dim, bias=bias)
-        nn.init.xavier_uniform_(self.in_proj_weight)  # drawn after out_proj, as there
+        nn.init.xavier_uniform_(self.in_proj_weight)  # drawn after out_proj, as there (R14)
         if bias:
             nn.init.zeros_(self.out_proj.bias)
 

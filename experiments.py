@@ -165,7 +165,7 @@ FIGURE_4 = Figure(
 
 # ---------------------------------------------------------------------------------- figure 6
 
-# The authors' encoder on their token grid 1..112: 12,544 pairs.
+# The authors' encoder on their token grid 1..112 (D7): 12,544 pairs.
 TRANSFORMER = RunConfig(
     use_transformer=True,
     exclude_zero=True,

@@ -176,6 +176,7 @@ MLP = RunConfig(lr=0.01, train_fraction=0.4, num_epochs=80_000, log_frequency=50
 QUICK_MLP = replace(MLP, modulo=59, train_fraction=0.8, num_epochs=4_000, log_frequency=50)
 
 # Published: 80,000 epochs for figure 1, 100,000 for figure 4, otherwise the same. It runs once.
+# D14: figure 1b is the first 80,000 epochs of figure 4's run.
 STABLEMAX = replace(MLP, loss_function="stablemax", beta2=0.999, num_epochs=100_000)
 QUICK_STABLEMAX = replace(QUICK_MLP, loss_function="stablemax", beta2=0.999)
 

@@ -252,5 +252,5 @@ FIGURE_DIMENSION = Figure(
         Panel(id="dimension lead", title="Lead of the fall of the dimension", kind="lead",
               curves=_DIMENSIONS, text="The sign is measured, not assumed (R8)."),
     ),
-    seeds={"full": (46, 47, 48, 49, 50), "cpu": (46, 47), "quick": (46,)},
+    seeds={"full": (46, 47, 48, 49, 50), "cpu": (46, 47), "quick": (46,)},  # R12: of all draws
 )  # fmt: skip

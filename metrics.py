@@ -21,6 +21,7 @@ WHOLE, PIECE = 2**15, 2**13
 
 # column -> (unit, definition, source)
 COLUMNS = {
+    # D1: there the last column counted rows, and row 0 was that after the first update.
     "step": ("updates", "optimizer updates applied; row 0 is the initial network", "ours"),
     "epoch": ("epochs", "passes over the training set, step / steps per epoch", "ours"),
     "train_loss": (
@@ -148,7 +149,7 @@ def full_gradient(model: nn.Module, inputs: Tensor, targets: Tensor, loss) -> li
 
 
 def correct_count(logits: Tensor, targets: Tensor) -> Tensor:
-    """Number of rows whose largest logit is the target's. logits (N, C), targets (N,)."""
+    """Number of rows whose largest logit is the target's (D8). logits (N, C), targets (N,)."""
     return (logits.argmax(1) == targets).sum()
 
 

@@ -20,7 +20,7 @@ from experiments import Run
 PERCENT = 100.0  # metrics.csv holds fractions
 COLLAPSE = 0.5  # where the paper says learning stops
 WIDEST = 46  # characters of a legend: it must not be wider than its panel
-COLLAPSE_2A = 0.4  # where the published figure 2a draws its lines, under a legend that says 50 %
+COLLAPSE_2A = 0.4  # D13: where figures 2a, 8 and 9a draw their lines, under 50 %
 
 # Okabe and Ito's colours: told apart with every common form of colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -184,7 +184,10 @@ class Session:
         return metric != "None" and row[metric] >= self.config.stop_level
 
     def row(self, step: int) -> dict:
-        """The row of metrics.csv after `step` updates; the one place that waits for the device."""
+        """The row of metrics.csv after `step` updates; the one place that waits for the device.
+
+        R2: mean loss and accuracy of whole sets in evaluation mode, whatever a system reports.
+        """
         config = self.config
         values = metrics.measure(
             self.model, self.data, self.loss, self.collapse_dtype, config.log_nlm_cosine,

@@ -24,7 +24,7 @@ def stablemax(logits: Tensor, dim: int = -1, dtype: torch.dtype | None = None) -
             float16 and bfloat16 are computed in float32 and rounded once, as torch.softmax does.
     Returns: probabilities, 0 to 1, shape of logits; right to a few units in the last place.
     Raises: ValueError if logits (or dtype) are not floating point.
-    Source: paper, Definition 4, without the authors' 1e-30. The derivative is 1 at 0 on both sides.
+    Source: paper, Definition 4, without the authors' 1e-30 (D4). The slope at 0 is 1, both sides.
     """
     z, dtype = _working_copy(logits, dtype)
     return _StableMax.apply(z, dim).to(dtype)
