@@ -203,7 +203,8 @@ def keep_bytes(n, p):
 
     D11: torch's masks are other ones. A random byte decides alone with probability k/256,
     k = floor(256 p). The rest of p is a sparse set of further drops at geometric distances, of
-    probability q with k/256 + (1 - k/256) q = p. An element costs 8 random bits, not the 24 or more of a uniform number, and p stays exact.
+    probability q with k/256 + (1 - k/256) q = p. An element costs 8
+    random bits, not the 24 or more of a uniform number, and p stays exact.
 
     Args:
         n: number of elements, at least 0.

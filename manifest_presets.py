@@ -146,8 +146,8 @@ def warmed(config: RunConfig) -> RunConfig:
 
 # ---------------------------------------------------------------------------------- 002
 
-# danielmamay's form of 2022: 'x / y =' with division modulo p (R1), a vocabulary of 2 p + 2; what is
-# not trained on tests (R11).
+# danielmamay's form of 2022: 'x / y =' with division modulo p (R1), a vocabulary of 2 p + 2. What
+# is not trained on tests (R11).
 POWER = RunConfig(
     **_DECODER,
     binary_operation="divide_mod",

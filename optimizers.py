@@ -29,7 +29,7 @@ def orthogonal_projection_(
 
     - zero weight (w.w is 0): the gradient stays as it is, bit for bit.
     - zero gradient: stays exactly zero.
-    - gradient parallel to the weight (D3): what the formula leaves is rounding, which restoring the norm
+    - gradient parallel to the weight (D3): what is left is rounding, which restoring the norm
       (or Adam) would blow up into a full step in a random direction. It becomes exactly zero. The
       criterion is ||g_perp|| < tol ||g||, tol being 4 eps of the precision computed in or 1 eps of
       the gradient's dtype, whichever is larger: 4.8e-7 in float32, 8.9e-16 in float64, 9.8e-4 in
