@@ -189,6 +189,9 @@ class RunConfig:
     use_lr_scheduler: bool = _flag(
         False, "optimizer", "learning rate divided by the norm of the full gradient (paper, B.2)"
     )
+    lr_scheduler_norm: int = _flag(
+        2, "optimizer", "(ours) this norm: 2, or 1, the sum of magnitudes", (1, 2)
+    )
 
     lr_schedule: str = _flag(
         "constant",

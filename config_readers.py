@@ -91,6 +91,7 @@ READERS = {
     ),
     "--optimizer SGD": (lambda c: c.optimizer == "SGD", ("momentum", "log_absorption")),
     "--orthogonal_gradients": (lambda c: c.orthogonal_gradients, ("restore_gradient_norm",)),
+    "--use_lr_scheduler": (lambda c: c.use_lr_scheduler, ("lr_scheduler_norm",)),
     "--no-full_batch": (lambda c: not c.full_batch, ("batch_size", "batch_order")),
     "no --num_steps": (lambda c: c.num_steps is None, ("num_epochs",)),
     "no --log_every": (lambda c: c.log_every is None, ("log_frequency",)),

@@ -235,7 +235,7 @@ class GradNormLR:
     """Divide the learning rate by the norm of the full gradient: eta_t = eta / ||grad L||.
 
     Call `step()` between `backward()` and the optimizer's `step()` (after `GradScaler.unscale_`).
-    The norm is the L2 norm over all gradients of all groups, before OrthoGrad projects them. Only
+    The norm is over all gradients of all groups, before OrthoGrad projects them. Only
     the learning rate is divided: a momentum buffer keeps raw gradients and the update is
     lr_t * buffer. Decoupled weight decay (AdamW) is divided with it, as by any schedule.
 
@@ -249,21 +249,25 @@ class GradNormLR:
     group, hence in the optimizer's state dict: there is nothing else to save.
 
     Args:
-        optimizer: any torch optimizer or OrthoGrad; each group's lr is its eta.
+        optimizer: OrthoGrad, or any torch optimizer that takes a tensor as its learning rate (not
+            those with foreach=True); each group's lr is its eta.
+        order: of the norm: 2 for the root of the sum of squares, 1 for the sum of magnitudes.
 
-    Source: paper, Appendix B.2 (Figure 9).
+    Source: paper, Appendix B.2 (Figure 9), which does not say which norm.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, order: float = 2) -> None:
         self.optimizer = optimizer
+        self.order = order
 
     @torch.no_grad()
     def step(self) -> None:
         """Set every group's learning rate from the gradients as they are now."""
-        norm = gradient_norm(p for g in self.optimizer.param_groups for p in g["params"])
+        groups = [g for g in self.optimizer.param_groups if g["params"]]
+        norm = gradient_norm((p for g in groups for p in g["params"]), self.order)
         if norm is None:
             return
-        for group in self.optimizer.param_groups:
+        for group in groups:
             old = group["lr"]
             if "initial_lr" not in group:  # the name torch's schedulers give it
                 group["initial_lr"] = old.clone() if isinstance(old, Tensor) else old
@@ -278,11 +282,13 @@ class GradNormLR:
 
 
 @torch.no_grad()
-def gradient_norm(params: Iterable[Tensor]) -> Tensor | None:
-    """L2 norm over the gradients of all tensors together, sqrt(sum g^2), without synchronising.
+def gradient_norm(params: Iterable[Tensor], order: float = 2) -> Tensor | None:
+    """Norm over the gradients of all tensors together, without synchronising.
 
     Args:
-        params: tensors with or without `.grad`; any shape, dtype and layout.
+        params: tensors with or without `.grad`; any shape, dtype and layout. A complex entry counts
+            as its real and its imaginary part.
+        order: p of (sum |g|^p)^(1/p).
 
     Returns:
         0-d float64 tensor (float32 on MPS) on the first gradient's device; None if there is none.
@@ -291,12 +297,12 @@ def gradient_norm(params: Iterable[Tensor]) -> Tensor | None:
     for p in params:
         if p.grad is not None:
             g = p.grad.coalesce().values() if p.grad.layout == torch.sparse_coo else p.grad
-            g = torch.view_as_real(g) if g.is_complex() else g
+            g = torch.view_as_real(g.resolve_conj()) if g.is_complex() else g
             wide = torch.float32 if g.device.type == "mps" else torch.float64
-            norms.append(torch.linalg.vector_norm(g, dtype=wide))
+            norms.append(torch.linalg.vector_norm(g, order, dtype=wide))
     if not norms:
         return None
-    return torch.linalg.vector_norm(torch.stack([n.to(norms[0].device) for n in norms]))
+    return torch.linalg.vector_norm(torch.stack([n.to(norms[0].device) for n in norms]), order)
 
 
 def make_optimizer(

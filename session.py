@@ -49,7 +49,9 @@ class Session:
         self.collapse_dtype = datasets.DTYPES[config.softmax_precision]
         self.weights = list(self.model.parameters())
         self.optimizer = builders.make_optimizer(config, self.weights)
-        self.schedule = optimizers.GradNormLR(self.optimizer) if config.use_lr_scheduler else None
+        self.schedule = None
+        if config.use_lr_scheduler:
+            self.schedule = optimizers.GradNormLR(self.optimizer, config.lr_scheduler_norm)
         self.lr_schedule = builders.make_schedule(config, self.optimizer)
         self.decay = None
         if config.weight_decay_to == "init" and config.weight_decay:
@@ -236,7 +238,10 @@ class Session:
         lr = self.config.lr / self.config.alpha**2
         if self.schedule is None:
             return lr * (1 if self.lr_schedule is None else self.lr_schedule.factor(self.step))
-        norm = metrics.total_norm(metrics.norms(gradients))
+        order = self.config.lr_scheduler_norm
+        norm = torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(g.double(), order) for g in gradients]), order
+        )
         return (lr / norm).clamp(max=torch.finfo(norm.dtype).max).masked_fill(norm == 0, 0.0)
 
     def flat_weights(self):

@@ -155,6 +155,18 @@ def test_appendix_b2_the_learning_rate_is_divided_by_the_norm_of_the_whole_gradi
     close(b.detach(), [0.6])
 
 
+def test_appendix_b2_with_the_sum_of_magnitudes_as_the_norm():
+    # |3| + |0| + |-4| = 7 over two tensors: 0.7 / 7 = 0.1.
+    a, b = nn.Parameter(tensor([1.0, 1.0])), nn.Parameter(tensor([1.0]))
+    optimizer = torch.optim.SGD([a, b], lr=0.7)
+    schedule = optimizers.GradNormLR(optimizer, order=1)
+    a.grad, b.grad = tensor([3.0, 0.0]), tensor([-4.0])
+    schedule.step()
+    optimizer.step()
+    close(a.detach(), [0.7, 1.0])
+    close(b.detach(), [1.4])
+
+
 def test_the_weight_decay_multiplier_is_that_of_adamw():
     # Without a gradient: w (1 - lr * wd) = 2 (1 - 0.1 * 1.5) = 1.7.
     weight = nn.Parameter(tensor([2.0]))

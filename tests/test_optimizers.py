@@ -875,6 +875,8 @@ def test_gradient_norm_is_the_norm_of_all_tensors_together():
     )  # one entry of 5
     expected = math.sqrt(sum((ps[i].grad.double() ** 2).sum().item() for i in (0, 1)) + 25 + 25)
     assert gradient_norm(ps).item() == pytest.approx(expected, rel=1e-12)
+    magnitudes = sum(ps[i].grad.double().abs().sum().item() for i in (0, 1)) + 7 + 5
+    assert gradient_norm(ps, 1).item() == pytest.approx(magnitudes, rel=1e-12)
 
 
 # --- no synchronisation ----------------------------------------------------------------------

@@ -83,6 +83,7 @@ OPTIMIZER = {
     "restore_gradient_norm": ({"orthogonal_gradients": True}, False,
                               lambda s: s.optimizer.restore_norm),
     "use_lr_scheduler": ({}, True, lambda s: s.schedule is not None),
+    "lr_scheduler_norm": ({"use_lr_scheduler": True}, 1, lambda s: s.schedule.order),
     "lr_schedule": ({}, "cosine", lambda s: s.lr_schedule.kind),
     "warmup_steps": ({}, 7, lambda s: s.lr_schedule.choices["warmup_steps"]),
     "warmup_start": ({"warmup_steps": 7}, 0.5, lambda s: s.lr_schedule.factor(0)),
