@@ -154,12 +154,14 @@ def spread(values, unit: str) -> str:
         if len(reached) > 2 and low != high:
             text += f" (median {show(statistics.median(reached), unit)})"
         parts.append(text)
-    for some, text in (
-        (never, str(max(never, key=lambda v: v.by, default=""))),
-        (undefined, "undefined"),
-    ):
-        if some:
-            counted = f"{text} on {len(some)} of {len(values)} seeds"
+    missing = {"undefined": len(undefined)}
+    for what in dict.fromkeys(v.what for v in never):
+        lasts = sorted(v.last for v in never if v.what == what)
+        ends = " to ".join(f"{last:,.0f}" for last in dict.fromkeys((lasts[0], lasts[-1])))
+        missing[f"{what} by {ends}"] = len(lasts)
+    for text, count in missing.items():
+        if count:
+            counted = f"{text} on {count} of {len(values)} seeds"
             parts.append(counted if len(values) > 1 else text)
     return ", ".join(parts)
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import curves
+import runs
 from checks import Claim
 from experiments import size_flag
 from flags import Parser
@@ -125,7 +126,10 @@ def write_readme(path: Path, block: str) -> bool:
     before, old, after = split_readme(path)
     new = f"\n{block}\n"
     if old != new:
-        path.write_text(before + new + after, encoding="utf-8")
+        try:
+            runs.replace_file(path, lambda file: file.write((before + new + after).encode()))
+        except OSError as error:
+            raise ValueError(f"cannot write {path} ({error.strerror}); free space") from None
     return old != new
 
 
@@ -253,7 +257,11 @@ def main(
     flags = " --related" if options.related else ""
     block = markdown(judgements, flags)
     if options.write_readme:
-        changed = write_readme(readme, block)
+        try:
+            changed = write_readme(readme, block)
+        except ValueError as error:
+            print(f"claims.py: {error}", file=sys.stderr)
+            return BAD_INPUT
         print(f"{readme.name} {'written' if changed else 'is up to date'}")
     if options.check_readme and (found := disagreements(readme, block)):
         print("\n".join(found))

@@ -60,16 +60,16 @@ def _induced_claims(panel, run):
 
 
 FIGURE_8 = (
-    *_induced_claims("8a", "add_sgdnorm64_70_lr3"),
-    *_induced_claims("8b", "add_sgdnorm64_70_small"),
+    *_induced_claims("8a", "add_sgdl1norm64_70_lr3"),
+    *_induced_claims("8b", "add_sgdnorm64_70_lr3"),
 )
 
 # ---------------------------------------------------------------------------------- figure 9
 
 
 def _sgd_claims(panel, runs, level, onset, end=None):
-    """Figures 9a to 9c, and ours: onset of collapse at `level`, final test accuracy (9b, 9c)."""
-    picture = f"Fig. {'9c' if panel == '9 ours' else panel}, {PICTURE}; {FIVE}"
+    """Figures 9a to 9c: onset of collapse at `level`, final test accuracy (9b, 9c)."""
+    picture = f"Fig. {'9a' if panel == '9 Euclidean' else panel}, {PICTURE}; {FIVE}"
     each = [(f"float{bits}", runs.format(bits)) for bits in BITS]
     collapsed = {label: first(run, COLLAPSE, level) for label, run in each}
     order = Claim(
@@ -89,7 +89,7 @@ def _sgd_claims(panel, runs, level, onset, end=None):
             for (label, _), e in zip(each, onset, strict=True)
         ),
     )
-    if panel == "9a":
+    if end is None:
         chance = Claim(
             panel=panel,
             words="At 40 % training data there is no progress on the test set, with SGD either",
@@ -108,8 +108,6 @@ def _sgd_claims(panel, runs, level, onset, end=None):
             for label, run in each
         ),
     )
-    if end is None:
-        return order, when, stops
     plateau = Claim(
         panel=panel,
         words="Test accuracy ends at the published level, within 10 points",
@@ -124,10 +122,10 @@ def _sgd_claims(panel, runs, level, onset, end=None):
 
 
 FIGURE_9 = (
-    *_sgd_claims("9a", "add_sgdnorm{}_40", 0.4, (6_300, 7_600, 9_200)),
-    *_sgd_claims("9b", "add_sgdnorm{}_60", 0.5, (6_400, 7_400, 8_800), (9, 28.6, 56)),
-    *_sgd_claims("9c", "add_sgdnorm{}_70", 0.5, (6_700, 7_800, 9_400), (57, 87, 96.6)),
-    *_sgd_claims("9 ours", "add_sgdnorm{}_70_small", 0.5, (6_700, 7_800, 9_400)),
+    *_sgd_claims("9a", "add_sgdl1norm{}_40", 0.4, (6_300, 7_600, 9_200)),
+    *_sgd_claims("9b", "add_sgdl1norm{}_60", 0.5, (6_400, 7_400, 8_800), (9, 28.6, 56)),
+    *_sgd_claims("9c", "add_sgdl1norm{}_70", 0.5, (6_700, 7_800, 9_400), (57, 87, 96.6)),
+    *_sgd_claims("9 Euclidean", "add_sgdnorm{}_40", 0.4, (6_300, 7_600, 9_200)),
 )
 
 NORMED = (*FIGURE_8, *FIGURE_9)

@@ -71,14 +71,16 @@ def _check_type(f: Field, value):
     if optional and value is None:
         return
     if typing.get_origin(base) is tuple:
-        good = isinstance(value, tuple) and all(type(v) is int for v in value)
+        good = isinstance(value, tuple) and all(type(v) is int and abs(v) < 2**63 for v in value)
+    elif base is int:
+        good = type(value) is int and abs(value) < 2**63  # what torch's numbers hold
     elif base is float:
         good = type(value) in (int, float) and math.isfinite(value)
     else:
         good = type(value) is base
     if not good:
         expected = {
-            int: "a whole number",
+            int: "a whole number below 2^63",
             float: "a finite number",
             bool: "True or False",
             str: "a word",
@@ -129,7 +131,8 @@ def _check_read(c):
                 value in (defaults[name], _STATED.get(name)),
                 name,
                 value,
-                f"read only with {reader}; add that or drop this",
+                f"read only with {reader}; "
+                + ("drop one of them" if reader.startswith("no ") else "add that or drop this"),
             )
 
 
@@ -176,7 +179,12 @@ def _check_training(c):
     """Noise, schedule, budget and what is recorded."""
     for name in ("embedding_noise", "weight_noise", "update_noise", "rotation", "blur"):
         _need(getattr(c, name) >= 0, name, getattr(c, name), "must not be negative")
-    for name, most in (("rotation", 180), ("blur", 28)):
+    for name, most in (
+        ("rotation", 180),
+        ("blur", 28),
+        ("weight_noise", 1e4),
+        ("update_noise", 1e4),
+    ):
         _need(getattr(c, name) <= most, name, getattr(c, name), f"choose at most {most}")
     for name in ("warmup_start", "final_lr", "stop_level"):
         _need(0 <= getattr(c, name) <= 1, name, getattr(c, name), "choose a share from 0 to 1")
@@ -386,7 +394,7 @@ def _check_optimizer(c):
             f"is 0 in float{c.train_precision} and Adam divides by it; use at least {least} or"
             " --train_precision 32",
         )
-    _need(c.alpha != 0, "alpha", c.alpha, "must not be 0")
+    _need(1e-6 <= abs(c.alpha) <= 1e6, "alpha", c.alpha, "choose 1e-6 to 1e6, either sign")
     for name, plain in ABSORBING.items() if c.log_absorption else ():
         value = getattr(c, name)
         _need(
@@ -406,3 +414,9 @@ def _check_run(c):
         _need(getattr(c, name) >= 1, name, getattr(c, name), "must be at least 1")
     _need(0 <= c.seed < 2**63, "seed", c.seed, "choose a whole number from 0 to 2^63 - 1")
     _need(all(s >= 0 for s in c.log_steps), "log_steps", c.log_steps, "steps start at 0")
+    _need(
+        all(s <= c.total_steps for s in c.log_steps),
+        "log_steps",
+        c.log_steps,
+        f"the run ends at step {c.total_steps}",
+    )

@@ -147,9 +147,22 @@ def _read(folder: Path, expected: RunConfig) -> tuple[pandas.DataFrame, int | No
         raise runs.RunError(
             f"{folder / runs.METRICS} has no row; delete its folder to run it again"
         )
+    odd = [c for c in metrics if not pandas.api.types.is_numeric_dtype(metrics[c])]
+    odd += [c for c in ("step", "epoch") if c not in metrics]
+    if odd:
+        raise runs.RunError(
+            f"{folder / runs.METRICS} has no numbers in column {odd[0]}; delete its folder to run"
+            " it again"
+        )
     if not runs.is_complete(folder):
         return metrics, None
-    return metrics, runs.read_summary(folder).get("diverged_at_step")
+    summary, last = runs.read_summary(folder), int(metrics["step"].iloc[-1])
+    if summary.get("steps", last) != last:
+        raise runs.RunError(
+            f"{folder / runs.METRICS} ends at step {last:,} and its run at {summary['steps']:,};"
+            " copy it again, or delete its folder to run it again"
+        )
+    return metrics, summary.get("diverged_at_step")
 
 
 def progress(run: Run, size: str, metrics: pandas.DataFrame) -> str:

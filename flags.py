@@ -5,6 +5,7 @@ Imports no torch.
 
 import argparse
 import difflib
+import re
 import textwrap
 import types
 import typing
@@ -45,7 +46,11 @@ class OneLineHelp(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and to which -1e-3 is a number."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self._negative_number_matcher = re.compile(r"^-(\d|\.\d|inf$|nan$)")
 
     def error(self, message):
         if message.startswith("unrecognized arguments:"):

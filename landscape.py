@@ -178,12 +178,12 @@ def main(argv=None) -> int:
             table = surface(given.surface, **options)
             name = runs.SURFACES[given.normalisation or "tensor"]
             written = {Path(given.surface) / name: table}
-    except (ValueError, runs.RunError) as error:
+        for path, content in written.items():
+            content.to_csv(path, index=False)
+            print(path)
+    except (OSError, ValueError, runs.RunError) as error:
         print(f"landscape.py: {error}", file=sys.stderr)
         return 2
-    for path, content in written.items():
-        content.to_csv(path, index=False)
-        print(path)
     return 0
 
 

@@ -34,10 +34,17 @@ class Never:
     by: float
     unfitted: float | None = field(default=None, compare=False)
 
+    @property
+    def what(self) -> str:
+        return "not reached" if self.unfitted is None else "training accuracy not reached"
+
+    @property
+    def last(self) -> float:
+        """The last epoch (step) of which something is known."""
+        return self.by if self.unfitted is None else self.unfitted
+
     def __str__(self):
-        if self.unfitted is not None:
-            return f"training accuracy not reached by {self.unfitted:,.0f}"
-        return f"not reached by {self.by:,.0f}"
+        return f"{self.what} by {self.last:,.0f}"
 
 
 @dataclass(frozen=True)

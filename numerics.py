@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 import rounding
 import runs
+from flags import Parser
 from metrics import softmax_collapse
 from panels import GREY, PALETTE, STYLE
 from rounding import BITS, FORMS, exact_ratio, gap_logits, last_gradients, name, onsets, theory
@@ -318,10 +319,14 @@ def filled(text: str, tables=None) -> str:
     return text
 
 
-def main() -> int:
+def main(argv=None) -> int:
     """Measures everything again; returns the exit code."""
+    Parser(
+        prog="numerics.py", description="Measures the tables of NUMERICS.md again, draws its plots."
+    ).parse_args(argv)
     torch.set_num_threads(1)
-    PAGE.write_text(filled(PAGE.read_text()))
+    text = filled(PAGE.read_text())
+    runs.replace_file(PAGE, lambda file: file.write(text.encode()))
     print(PAGE)
     for path in draw_pictures(PAGE.parent / "docs"):
         print(path)

@@ -70,7 +70,9 @@ def orthogonal_projection_(
                 "place; choose a strided or a coalesced torch.sparse_coo one (call .coalesce())"
             )
         if grad.is_complex() or weight.is_complex():
-            weight, grad = torch.view_as_real(weight), torch.view_as_real(grad)
+            if grad.is_conj():  # the conjugates' real and imaginary parts project alike
+                weight, grad = weight.conj(), grad.conj()
+            weight, grad = torch.view_as_real(weight.resolve_conj()), torch.view_as_real(grad)
         _project_(weight, grad, restore_norm)
 
 

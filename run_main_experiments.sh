@@ -8,7 +8,7 @@
 #
 # The first start makes .venv; an environment that is active and complete is used as it is.
 set -euo pipefail
-here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
 # shellcheck source=setup_environment.sh
 source "$here/setup_environment.sh"
 

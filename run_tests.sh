@@ -4,7 +4,7 @@
 #   ./run_tests.sh
 #   ./run_tests.sh -q tests/test_launch.py -k busy
 set -euo pipefail
-here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
 # shellcheck source=setup_environment.sh
 source "$here/setup_environment.sh"
 cd "$here"

@@ -52,6 +52,29 @@ class RunBusy(RunError):
     """Another process holds the folder."""
 
 
+def replace_file(path: Path, write) -> None:
+    """All or nothing: a reader, a kill or a full disk sees the old file or the new one.
+
+    Args:
+        path: of the file.
+        write: called with the new file, open for bytes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
 def run_folder(root, name: str, seed: int) -> Path:
     """Where a declared run lives: <root>/<name>/seed_<seed>."""
     return Path(root) / name / f"seed_{seed}"
@@ -85,8 +108,8 @@ def read_config(folder) -> RunConfig:
         return RunConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
     except (TypeError, ValueError) as error:
         raise RunError(
-            f"{path} is not a configuration of this version ({error}); delete it or choose"
-            " another folder"
+            f"{path} is not a configuration of this version ({error}); delete its folder or choose"
+            " another one"
         ) from None
 
 
@@ -106,7 +129,8 @@ def read_metrics(folder):
         text = path.read_text()
         return pandas.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}); run it again") from None
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path} cannot be read ({reason}); run it again") from None
 
 
 def read_weights(folder):
@@ -144,14 +168,17 @@ def _weights_layout(path, config: RunConfig):
 
 
 def load_final_state(folder) -> dict:
-    """The network's state dict as of the run's last checkpoint; of a complete run, its last step.
+    """The network's state dict after a complete run's last step.
 
     Raises:
-        RunError: there is no checkpoint (published runs have none), or it is damaged.
+        RunError: the run is not complete, there is no checkpoint (published runs have none), or it
+            is damaged.
     """
     path = Path(folder) / CHECKPOINT
     if not path.is_file():
         raise RunError(f"{path} does not exist; the weights need a run of your own")
+    if not is_complete(folder):
+        raise RunError(f"{folder} is not a complete run; start it again to finish it")
     return _load_checkpoint(path, "cpu")["model"]
 
 
@@ -160,7 +187,8 @@ def _load_checkpoint(path, map_location) -> dict:
 
     try:
         state = torch.load(path, map_location=map_location, weights_only=True)
-        state["rows"]  # without it nothing can be continued
+        if type(state["rows"]) is not int:  # without it nothing can be continued
+            raise ValueError("no number of rows")
         return state
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).strip().split("\n")[0][:120]
@@ -184,6 +212,10 @@ def last_row(folder) -> dict | None:
         return None
     row = lines[-1].split(",") if lines else []
     if header[:2] != ["step", "epoch"] or len(row) != len(header) or not row[0].isdigit():
+        return None
+    try:
+        [float(cell) for cell in row if cell]
+    except ValueError:
         return None
     return dict(zip(header, row, strict=True))
 
@@ -254,7 +286,10 @@ class RunFolder:
     def _claim(self):
         if (self.path / CONFIG).is_file():
             found = read_config(self.path)
-            if found != self.config:
+            begun = [name for name in (METRICS, CHECKPOINT, SUMMARY) if (self.path / name).exists()]
+            if found != self.config and not begun:  # a start that failed: nothing was computed
+                self._write_json(CONFIG, dataclasses.asdict(self.config))
+            elif found != self.config:
                 raise RunError(
                     f"{self.path} holds another configuration ({differences(found, self.config)});"
                     " choose another --run_dir or delete it"
@@ -285,19 +320,8 @@ class RunFolder:
         self._replace(name, lambda file: file.write(text.encode()))
 
     def _replace(self, name, write):
-        """All or nothing: a reader, or a kill, sees the old file or the new one."""
         try:
-            handle, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    write(file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, self.path / name)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            replace_file(self.path / name, write)
         except OSError as error:
             raise RunError(
                 f"cannot write {self.path / name} ({error.strerror}); free space or choose another"
@@ -322,7 +346,10 @@ class RunFolder:
         if self._columns is None:
             self._columns = list(row)
         if list(row) != self._columns:
-            raise RunError(f"row of step {row['step']} has other columns than metrics.csv")
+            raise RunError(
+                f"{self.path / METRICS} has other columns than this version writes; delete its"
+                " folder to run it again"
+            )
         try:
             with open(self.path / METRICS, "a", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
@@ -343,7 +370,9 @@ class RunFolder:
             if (self.path / name).is_file():
                 with open(self.path / name, "rb") as file:
                     os.fsync(file.fileno())
-        self._replace(CHECKPOINT, lambda file: torch.save(state, file))
+        buffer = io.BytesIO()  # on a full disk torch.save itself raises what is no OSError
+        torch.save(state, buffer)
+        self._replace(CHECKPOINT, lambda file: file.write(buffer.getbuffer()))
 
     def load_checkpoint(self, map_location="cpu") -> dict | None:
         """The last checkpoint, or None where the run has to start from step 0.
@@ -395,5 +424,5 @@ class RunFolder:
                 f"{path} has fewer complete rows than checkpoint.pt knows of ({rows}); delete"
                 f" {CHECKPOINT} to compute this run again from step 0"
             )
-        self._columns = good[0].decode().split(",")
+        self._columns = good[0].decode(errors="replace").split(",")
         self._replace(METRICS, lambda file: file.write(b"\n".join(good) + b"\n"))

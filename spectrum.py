@@ -109,7 +109,7 @@ def main(argv=None) -> int:
                 writer.writeheader()
                 writer.writerows(rows)
             print(folder / runs.SPECTRUM)
-    except (ValueError, runs.RunError) as error:
+    except (OSError, ValueError, runs.RunError) as error:
         print(f"spectrum.py: {error}", file=sys.stderr)
         return 2
     return 0

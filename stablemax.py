@@ -237,8 +237,7 @@ class _RowLoss(torch.autograd.Function):
             ctx.save_for_backward(rows, labels, output[1])
 
     @classmethod
-    def row_gradient(cls, ctx, grad):
-        rows, labels, kept = ctx.saved_tensors
+    def row_gradient(cls, ctx, rows, labels, kept, grad):
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return kept * grad.to(kept.dtype)
         # create_graph=True: the same gradient in operations that can be differentiated again.
@@ -251,11 +250,12 @@ class _RowLoss(torch.autograd.Function):
     def finish(cls, ctx, grad):
         if grad is None:
             return (None,) * 5
-        gradient = cls.row_gradient(ctx, grad)
+        rows, labels, kept = ctx.saved_tensors  # once: activation checkpointing allows no second
+        gradient = cls.row_gradient(ctx, rows, labels, kept, grad)
         # Half precision is rounded here, after the incoming gradient, so that loss scaling works.
         if _wide(ctx.precision) != ctx.precision:
             gradient = gradient.to(ctx.precision)
-        return gradient.to(ctx.saved_tensors[0].dtype), None, None, None, None
+        return gradient.to(rows.dtype), None, None, None, None
 
 
 def _stablemax_pass(rows, labels, precision, label_smoothing, weight):

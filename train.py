@@ -76,9 +76,16 @@ def train(
     step, rows, seconds_before = 0, 0, 0.0
     diverged_at = stopped_at = None
     if state is not None:
-        session.restore(state)
-        step, rows, seconds_before = state["step"], state["rows"], state["seconds"]
-        diverged_at, stopped_at = state["diverged_at"], state.get("stopped_at")
+        try:
+            session.restore(state)
+            step, rows, seconds_before = state["step"], state["rows"], state["seconds"]
+            diverged_at, stopped_at = state["diverged_at"], state.get("stopped_at")
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            path, reason = folder.path / runs.CHECKPOINT, str(error).strip().split("\n")[0][:120]
+            raise runs.RunError(
+                f"{path} is not of this run ({reason}); delete it to compute this run again from"
+                " step 0"
+            ) from None
     started = saved = time.monotonic()
 
     def seconds():
@@ -242,6 +249,9 @@ def resolve(arguments) -> tuple[RunConfig, Path]:
             )
         config = RunConfig(**given)
         folder = variant_folder(root, task_method(config), config)
+    for name in ("run_dir", "runs"):
+        if getattr(arguments, name) == "":
+            raise ValueError(f"--{name} '' is empty; name a folder, or drop it")
     if arguments.run_dir:
         folder = Path(arguments.run_dir)
     if arguments.threads < 1:
@@ -268,7 +278,12 @@ def environment(arguments) -> dict:
     import torch
 
     def git(*words):
-        result = subprocess.run(["git", "-C", str(HERE), *words], capture_output=True, text=True)
+        """The answer; None without git or outside a repository, which is left as it is."""
+        command = ["git", "--no-optional-locks", "-C", str(HERE), *words]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True)
+        except OSError:
+            return None
         return result.stdout.strip() if result.returncode == 0 else None
 
     on_gpu = arguments.device != "cpu"
@@ -307,6 +322,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
+def say(text: str):
+    """Prints; a run goes on where nobody reads it any more, or the disk of its log is full."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def printer(interval: float = 10.0):
     """A `report` that prints a line at most every `interval` seconds, and the last row always."""
     printed = [0.0]
@@ -315,12 +338,11 @@ def printer(interval: float = 10.0):
         now = time.monotonic()
         if now - printed[0] >= interval or row["step"] in (0, total):
             printed[0] = now
-            print(
+            say(
                 f"step {row['step']}/{total}  epoch {row['epoch']:g}"
                 f"  train loss {row['train_loss']:.4g} accuracy {row['train_accuracy']:.2%}"
                 f"  test accuracy {row['test_accuracy']:.2%}"
-                f"  collapse {row['softmax_collapse']:.1%}  norm {row['weight_norm']:.4g}",
-                flush=True,
+                f"  collapse {row['softmax_collapse']:.1%}  norm {row['weight_norm']:.4g}"
             )
 
     return report
@@ -347,7 +369,7 @@ def main(argv=None) -> int:
             if arguments.force:
                 folder.clear()
             folder.write_env(environment(arguments))
-            print(f"writing {path}", flush=True)
+            say(f"writing {path}")
             summary = train(
                 config,
                 folder,

@@ -133,26 +133,35 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
 
 
 def _values(check, tables) -> list[list]:
-    """For each seed the values of a check's quantities."""
-    return [[q.of(t) for q in check.quantities] for t in tables]
+    """For each seed the values of a check's quantities.
+
+    Raises:
+        NotMeasured: something has to be made first, or a metrics.csv lacks a column.
+    """
+    try:
+        return [[q.of(t) for q in check.quantities] for t in tables]
+    except KeyError as column:
+        raise NotMeasured(f"a metrics.csv has no column {column}; run it again") from None
 
 
 def _not_judged(claim: Claim, complete: dict, begun: dict) -> Judgement:
     """A claim without a seed that all of its runs have complete: what is missing, what is known."""
     missing = [run for run in claim.runs if not complete[run]] or claim.runs
-    words = [_in_words(run, claim.size) for run in missing]
-    if all(complete.values()):
-        text = f"no seed that all of {', '.join(words)} have"
-    else:
-        come = [_how_far(run, claim.size, begun[run]) for run in missing]
-        text = "no complete run of " + ", ".join(map("".join, zip(words, come, strict=True)))
+    words = []
+    for run in missing:
+        unfinished = {s: r for s, r in begun[run].items() if s not in complete[run]}
+        words.append(_in_words(run, claim.size) + _how_far(run, claim.size, unfinished))
+    none = not all(complete.values())
+    text = f"no {'complete run of' if none else 'seed that all of'} {', '.join(words)}"
+    text += "" if none else " have"
     return Judgement(claim, NOT_RUN, _so_far(claim, begun) or "not run", text)
 
 
 def _how_far(run: str, size: str, begun: dict) -> str:
     """Where the unfinished seeds of a run stand, in brackets; "" where none has begun."""
     come = {s: curves.progress(find_run(run), size, r.metrics) for s, r in begun.items()}
-    texts = [f"seed {s} {text}" if len(come) > 1 else text for s, text in come.items()]
+    alone = list(come) == [42]
+    texts = [text if alone else f"seed {s} {text}" for s, text in come.items()]
     return f" ({', '.join(texts)})" if texts else ""
 
 

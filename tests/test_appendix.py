@@ -263,10 +263,18 @@ def test_absorption_agrees_with_numpy_in_float16():
     assert 0.2 < expected < 0.8 and absorbed[-1].item() == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("scheduled", [False, True])
-def test_recorded_absorption_is_that_of_the_update_that_follows(scheduled):
-    config = RunConfig(**{**SMALL, "lr": 1e-6}, optimizer="SGD", momentum=0.0,
-                       use_lr_scheduler=scheduled, log_absorption=True)  # fmt: skip
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {},
+        {"use_lr_scheduler": True},
+        {"use_lr_scheduler": True, "lr_scheduler_norm": 1, "lr": 5e-5},
+    ],
+    ids=["none", "Euclidean", "sum of magnitudes"],
+)
+def test_recorded_absorption_is_that_of_the_update_that_follows(schedule):
+    config = RunConfig(**{**SMALL, "lr": 1e-6} | schedule, optimizer="SGD", momentum=0.0,
+                       log_absorption=True)  # fmt: skip
     session = Session(config)
     row, before = session.row(0), [w.detach().clone() for w in session.weights]
     session.update()
@@ -456,7 +464,7 @@ def test_quick_form_changes_size_and_length_only():
             "num_noise_features"}  # fmt: skip
     more = {"lr", "induce_collapse_epoch"}  # figures 2, 8 and 9: faster, so that collapse is seen
     for name, run in experiments.RUNS.items():
-        collapse = "sgdnorm" in name or re.match(r"add_softmax\d\d_\d0$", name)
+        collapse = re.search("sgd(l1)?norm", name) or re.match(r"add_softmax\d\d_\d0$", name)
         assert fields_that_differ(run.config, run.quick) <= (size | more if collapse else size)
         assert run.quick.num_epochs <= run.config.num_epochs
 
@@ -465,10 +473,12 @@ def test_curves_of_a_comparison_differ_in_what_is_compared():
     run = {name: r.config for name, r in experiments.RUNS.items()}
     pairs = [
         ("add_sgdnorm64_70_lr3", "add_sgdnorm64_70_lr3_induced", {"induce_collapse_epoch"}),
-        ("add_sgdnorm64_70_small", "add_sgdnorm64_70_small_induced", {"induce_collapse_epoch"}),
-        ("add_sgdnorm16_60", "add_sgdnorm64_60", {"softmax_precision"}),
-        ("add_sgdnorm32_60", "add_sgdnorm32_70", {"train_fraction"}),
-        ("add_sgdnorm32_40", "add_sgdnorm32_60", {"train_fraction", "lr"}),
+        ("add_sgdl1norm64_70_lr3", "add_sgdl1norm64_70_lr3_induced", {"induce_collapse_epoch"}),
+        ("add_sgdl1norm64_70_lr3", "add_sgdnorm64_70_lr3", {"lr_scheduler_norm"}),
+        ("add_sgdl1norm16_60", "add_sgdl1norm64_60", {"softmax_precision"}),
+        ("add_sgdl1norm32_60", "add_sgdl1norm32_70", {"train_fraction"}),
+        ("add_sgdl1norm32_40", "add_sgdl1norm32_60", {"train_fraction", "lr"}),
+        ("add_sgdl1norm32_40", "add_sgdnorm32_40", {"lr_scheduler_norm"}),
         ("mnist_adamw", "mnist_adamw_wd", {"weight_decay"}),
         ("add_mse_1layers", "add_mse_3layers", {"hidden_sizes"}),
         ("add_softmax64_aligned", "add_softmax64_aligned_bias", {"bias"}),
@@ -495,12 +505,12 @@ def test_curves_of_a_comparison_differ_in_what_is_compared():
 
 def test_published_settings_of_the_further_figures_stand_in_the_manifest():
     run = {name: r.config for name, r in experiments.RUNS.items()}
-    induced = run["add_sgdnorm64_70_lr3_induced"]
+    induced = run["add_sgdl1norm64_70_lr3_induced"]
     assert (induced.lr, induced.num_epochs, induced.induce_collapse_epoch) == (3.0, 10_000, 6_000)
     assert (induced.train_fraction, induced.softmax_precision) == (0.7, 64)
     for percent, lr in ((40, 3.0), (60, 4.0), (70, 4.0)):
         for bits in (16, 32, 64):
-            c = run[f"add_sgdnorm{bits}_{percent}"]
+            c = run[f"add_sgdl1norm{bits}_{percent}"]
             assert (c.lr, c.num_epochs, c.optimizer) == (lr, 10_000, "SGD") and c.use_lr_scheduler
     mnist = run["mnist_adamw_wd"]
     assert (mnist.train_samples, mnist.init_scale, mnist.has_bias) == (200, 100.0, True)

@@ -54,7 +54,7 @@ def test_rising_compares_neighbours_in_order():
     checks = rising({"a": a, "b": b, "c": c})
     assert [(x.left, x.right) for x in checks] == [(("a", a), ("b", b)), (("b", b), ("c", c))]
     assert checks[0].measured([(1, Never(7)), (3, Never(9))]) == (
-        "a 1 to 3 < b not reached by 9 on 2 of 2 seeds"
+        "a 1 to 3 < b not reached by 7 to 9 on 2 of 2 seeds"
     )
 
 
@@ -67,7 +67,7 @@ def test_rising_compares_neighbours_in_order():
         ([130, 110, 112], "110 to 130 (median 112)"),
         ([1, 2, 4, 9], "1 to 9 (median 3)"),
         ([Never(500)], "not reached by 500"),
-        ([Never(500), 110, Never(600)], "110, not reached by 600 on 2 of 3 seeds"),
+        ([Never(500), 110, Never(600)], "110, not reached by 500 to 600 on 2 of 3 seeds"),
         ([float("nan"), 5, 7], "5 to 7, undefined on 1 of 3 seeds"),
     ],
 )

@@ -236,3 +236,12 @@ def test_a_failure_of_lint_or_of_a_test_fails_the_test_command(checkout, trouble
     answer = checkout.run("run_tests.sh")
     assert answer.returncode == 1
     assert answer.stdout.splitlines()[-1] == "pytest -q"
+
+
+def test_script_may_be_called_by_a_link_from_elsewhere(tmp_path):
+    checkout = Checkout(tmp_path)
+    link = tmp_path / "grok"
+    link.symlink_to(checkout.folder / "run_main_experiments.sh")
+    done = subprocess.run(["/bin/bash", str(link), "--list"], env={"PATH": checkout.path},
+                          cwd="/", capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0 and "figure" in done.stdout

@@ -209,3 +209,11 @@ def test_our_loss_of_large_logits_is_exact_in_float32_where_the_ratio_is_absorbe
         assert ours == pytest.approx(exact, rel=1e-6)
         assert (single == 0) == (size >= 1e6)
         assert (double == 0) == (size >= 1e15)
+
+
+@pytest.mark.parametrize("argv, code", [(["--help"], 0), (["--page"], 2)])
+def test_command_that_asks_for_something_else_measures_nothing(argv, code, monkeypatch):
+    monkeypatch.setattr(numerics, "filled", None)  # calling it would fail
+    with pytest.raises(SystemExit) as end:
+        numerics.main(argv)
+    assert end.value.code == code

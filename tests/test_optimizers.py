@@ -209,6 +209,20 @@ def test_non_contiguous_weights_and_gradients_are_projected_in_place():
     assert torch.count_nonzero(wide[:, 1::2]) == 0
 
 
+def test_conjugate_gradient_is_projected_and_stepped_on_like_a_plain_one():
+    after = []
+    for lazy in (True, False):
+        w = torch.nn.Parameter(torch.view_as_complex(draw(3, 2)))
+        grad = torch.view_as_complex(draw(3, 2, seed=1)).conj()
+        w.grad = grad if lazy else grad.resolve_conj()
+        assert w.grad.is_conj() is lazy
+        optimizer = OrthoGrad(torch.optim.SGD([w], lr=0.1))
+        GradNormLR(optimizer).step()
+        optimizer.step()
+        after.append(w.detach())
+    torch.testing.assert_close(*after, rtol=0, atol=0)
+
+
 def test_complex_tensor_is_projected_as_its_real_and_imaginary_parts():
     w, g = draw(5, 4, 2), draw(5, 4, 2, seed=1)
     expected = restored(w.double(), g.double())
@@ -833,6 +847,14 @@ def test_grad_norm_lr_that_would_overflow_is_the_largest_finite_number():
     w.grad = torch.full_like(w, 1e-100)
     GradNormLR(optimizer).step()
     assert optimizer.param_groups[0]["lr"].item() == torch.finfo(torch.float64).max
+
+
+def test_grad_norm_lr_leaves_groups_without_parameters_alone():
+    w = torch.nn.Parameter(draw(4))
+    optimizer = torch.optim.SGD([{"params": []}, {"params": [w]}], lr=0.5)
+    w.grad = torch.full((4,), 2.0)
+    GradNormLR(optimizer).step()
+    assert [float(g["lr"]) for g in optimizer.param_groups] == [0.5, 0.125]
 
 
 def test_grad_norm_lr_starts_from_a_tensor_learning_rate_without_consuming_it():

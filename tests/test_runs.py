@@ -54,8 +54,8 @@ def test_configuration_comes_back_equal_and_unknown_keys_are_refused(tmp_path):
 
 
 def test_folder_of_another_configuration_is_refused_and_named(tmp_path):
-    with runs.RunFolder(tmp_path, CONFIG):
-        pass
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
     with (
         pytest.raises(runs.RunError, match=r"lr 0.01 -> 0.02.*delete") as caught,
         runs.RunFolder(tmp_path, replace(CONFIG, lr=0.02)),
@@ -227,3 +227,50 @@ def test_damaged_configuration_is_one_line(tmp_path, text):
 def test_last_row_of_something_else_is_none(tmp_path):
     (tmp_path / runs.METRICS).write_bytes(b"step,foo\n1,2\n\xff,3\n")
     assert runs.last_row(tmp_path) is None
+
+
+def test_start_that_computed_nothing_gives_its_folder_to_another_configuration(tmp_path):
+    other = replace(CONFIG, lr=CONFIG.lr * 2)
+    with runs.RunFolder(tmp_path, CONFIG):
+        pass
+    with runs.RunFolder(tmp_path, other) as folder:
+        folder.append(row(0))
+    assert runs.read_config(tmp_path) == other
+    with (
+        pytest.raises(runs.RunError, match="another configuration"),
+        runs.RunFolder(tmp_path, CONFIG),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("header", [b"step,epoch,other\n", b"step,epoch,\xff\n"])
+def test_rows_of_another_version_are_refused_with_the_file_and_the_remedy(tmp_path, header):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.save_checkpoint({"rows": 1})
+    (tmp_path / runs.METRICS).write_bytes(header + b"0,0,1\n")
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.load_checkpoint()
+        with pytest.raises(runs.RunError, match="other columns .* delete its folder"):
+            folder.append(row(10))
+
+
+def test_last_row_that_is_no_numbers_is_none(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+    with open(tmp_path / runs.METRICS, "a") as file:
+        file.write("20,x,0.5\n")
+    assert runs.last_row(tmp_path) is None
+
+
+def test_file_that_cannot_be_replaced_stays_and_leaves_nothing_beside_it(tmp_path):
+    (tmp_path / "page.md").write_text("old")
+
+    def half(file):
+        file.write(b"ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        runs.replace_file(tmp_path / "page.md", half)
+    assert [p.name for p in tmp_path.iterdir()] == ["page.md"]
+    assert (tmp_path / "page.md").read_text() == "old"

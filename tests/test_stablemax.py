@@ -565,3 +565,18 @@ def test_gradient_is_bit_reproducible_and_independent_of_the_other_rows(loss, to
     part = logits[700:1300].detach().requires_grad_()
     alone = gradient(loss(part, targets[700:1300], **options).sum(), part)
     assert torch.equal(whole[700:1300], alone)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("loss", [stablemax_cross_entropy, softmax_cross_entropy])
+def test_activation_checkpointing_gives_the_same_gradient(loss, precision):
+    logits = torch.linspace(-3, 3, 20).reshape(4, 5).requires_grad_()
+    targets = torch.tensor([0, 4, 2, 1])
+
+    def mean_loss(z):
+        return loss(z, targets, precision=precision)
+
+    mean_loss(logits).backward()
+    plain, logits.grad = logits.grad, None
+    torch.utils.checkpoint.checkpoint(mean_loss, logits, use_reentrant=False).backward()
+    assert torch.equal(logits.grad, plain)

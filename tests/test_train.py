@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch
 import experiments
 import runs
 import train
+from conftest import ROOT
 
 TINY = (
     "--lr 0.01 --modulo 7 --hidden_sizes 8 --train_fraction 0.5 --num_epochs 20 --log_frequency 5"
@@ -331,3 +334,50 @@ def test_run_killed_between_its_goal_and_its_summary_does_not_train_on(run, tmp_
 )  # fmt: skip
 def test_undeclared_run_is_named_by_task_network_and_method(change, name):
     assert train.task_method(runs.RunConfig(lr=0.01, **change)) == name
+
+
+# ------------------------------------------------------------------------------ surroundings
+
+SHORT = "--lr 0.01 --modulo 7 --hidden_sizes 8 --num_epochs 40 --log_frequency 1"
+
+
+def test_run_needs_no_git(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run(SHORT, "--run_dir", str(tmp_path / "a"))[0] == 0
+    assert runs.read_json(tmp_path / "a" / runs.ENV)["commit"] is None
+
+
+def test_run_goes_on_when_nobody_reads_what_it_prints(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, str(ROOT / "train.py"), *SHORT.split(), "--run_dir", str(tmp_path)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert runs.is_complete(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["model", "step", "shapes"])
+def test_checkpoint_of_something_else_is_one_line(run, tmp_path, damage):
+    here = tmp_path / "a"
+    assert run(SHORT, "--run_dir", str(here))[0] == 0
+    (here / runs.SUMMARY).unlink()
+    state = torch.load(here / runs.CHECKPOINT)
+    if damage == "shapes":
+        state["model"] = {k: v[:1] for k, v in state["model"].items()}
+    else:
+        del state[damage]
+    torch.save(state, here / runs.CHECKPOINT)
+    code, _, err = run(SHORT, "--run_dir", str(here))
+    assert code == 2 and err.count("\n") == 1
+    assert f"{here / runs.CHECKPOINT} is not of this run" in err and "delete it" in err
+
+
+@pytest.mark.parametrize("flag", ["--run_dir", "--runs"])
+def test_empty_folder_name_is_refused(flag, capsys):
+    assert train.main([*SHORT.split(), flag, ""]) == 2
+    assert f"{flag} '' is empty" in capsys.readouterr().err
+
+
+def test_negative_number_with_an_exponent_is_a_number(run, tmp_path):
+    code, _, err = run("--lr -1e-3 --run_dir", str(tmp_path / "a"))
+    assert code == 2 and "lr -0.001" in err

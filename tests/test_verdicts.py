@@ -203,3 +203,44 @@ def test_a_missing_run_is_named_with_its_size(places):
     ]
     with pytest.raises(ValueError, match="unknown size 'tiny'"):
         claim(EARLY, size="tiny")
+
+
+def test_what_each_unfinished_seed_has_not_reached_is_said_as_far_as_it_is_known(places):
+    own, _, evidence = places
+    write(own, A, 1, test_accuracy=BAD, complete=False)
+    write(own, A, 2, (0, 10), test_accuracy=BAD[:2], complete=False)
+    found = judge(claim(EARLY), evidence)
+    assert found.measured == "so far: early not reached by 10 to 30 on 2 of 2 seeds"
+
+
+def test_unfinished_seeds_are_told_where_complete_ones_have_none_in_common(places):
+    own, _, evidence = places
+    write(own, A, 1, test_accuracy=GOOD)
+    write(own, A, 2, (0, 10), test_accuracy=GOOD[:2], complete=False)
+    write(own, B, 2, test_accuracy=GOOD)
+    order = Less(("a", first(A, "test_accuracy", 0.5)), ("b", first(B, "test_accuracy", 0.5)))
+    found = judge(claim(order), evidence)
+    epochs = f"{find_run(A).config.num_epochs:,}"
+    assert found.provenance == (
+        f"no seed that all of {A} (seed 2 at epoch 10 of {epochs}), {B} have"
+    )
+
+
+def test_run_whose_rows_are_not_all_there_is_no_evidence(places):
+    own, _, evidence = places
+    write(own, A, test_accuracy=GOOD)
+    folder = runs.run_folder(own, A, 42)
+    (folder / runs.SUMMARY).write_text('{"steps": 80, "diverged_at_step": null}')
+    assert judge(claim(EARLY), evidence).verdict == "not run"
+    assert "ends at step 60 and its run at 80" in " ".join(evidence.notes)
+
+
+@pytest.mark.parametrize("old, new", [("test_accuracy", "accuracy"), ("0.5", "half")])
+def test_metrics_of_another_form_are_said_and_judge_nothing(places, old, new):
+    own, _, evidence = places
+    write(own, A, test_accuracy=GOOD)
+    path = runs.run_folder(own, A, 42) / runs.METRICS
+    path.write_text(path.read_text().replace(old, new))
+    found = judge(claim(EARLY), evidence)
+    assert found.verdict == "not run"
+    assert "column" in " ".join([*evidence.notes, found.provenance])
