@@ -284,6 +284,8 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     options = make_parser().parse_args(argv)
     options.root = Path(os.path.abspath(options.runs)) if options.runs else RUNS
     try:
+        if options.runs == "":
+            raise ValueError("--runs '' is empty; name a folder, or drop it")
         choices = ", ".join([*experiments.ALL_FIGURES, experiments.RELATED])
         named = split_list("--figures", options.figures, choices)
         figures = experiments.find_figures(named)

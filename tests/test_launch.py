@@ -14,6 +14,7 @@ import pytest
 from launcher import ROOT, Launcher, is_alive, wait_until
 
 import experiments
+import launch
 import local
 import plan
 import progress
@@ -106,6 +107,11 @@ def test_bad_input_is_one_line_and_exit_2(launcher, arguments, line):
     assert answer.stdout == ""
     assert answer.stderr.removeprefix("run_main_experiments.sh: ") == line + "\n"
     assert launcher.events() == []
+
+
+def test_empty_folder_for_the_runs_is_refused(capsys):
+    assert launch.main(["--runs", ""]) == 2
+    assert "--runs '' is empty; name a folder, or drop it" in capsys.readouterr().err
 
 
 def test_without_device_a_gpu_is_used_where_there_is_one_and_it_is_said(launcher):
