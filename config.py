@@ -324,6 +324,13 @@ class RunConfig:
         return 1 if self.full_batch else -(-n // min(self.batch_size, n))
 
     @property
+    def budget(self) -> tuple[str, int]:
+        """What the run's length is counted in, "epoch" or "step", and how many there are."""
+        if self.num_steps is None:
+            return "epoch", self.num_epochs
+        return "step", self.num_steps
+
+    @property
     def total_steps(self) -> int:
         """The budget in updates; --stop_at may end a run before."""
         if self.num_steps is not None:

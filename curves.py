@@ -167,9 +167,7 @@ def _read(folder: Path, expected: RunConfig) -> tuple[pandas.DataFrame, int | No
 
 def progress(run: Run, size: str, metrics: pandas.DataFrame) -> str:
     """How far an unfinished run has come, such as "at epoch 7,000 of 200,000"."""
-    config = run.form(size)[1]
-    unit = "epoch" if config.num_steps is None else "step"
-    total = config.num_epochs if config.num_steps is None else config.num_steps
+    unit, total = run.form(size)[1].budget
     return f"at {unit} {metrics[unit].iloc[-1]:,.10g} of {total:,}"
 
 
@@ -245,9 +243,8 @@ def budget(config: RunConfig) -> str:
 
 
 def _length(config: RunConfig) -> str:
-    if config.num_steps is not None:
-        return f"{config.num_steps:,} steps"
-    return f"{config.num_epochs:,} epochs"
+    unit, total = config.budget
+    return f"{total:,} {unit}s"
 
 
 def settings(run: Run, size: str) -> list[str]:

@@ -295,15 +295,18 @@ def gradient_norm(params: Iterable[Tensor], order: float = 2) -> Tensor | None:
     Returns:
         0-d float64 tensor (float32 on MPS) on the first gradient's device; None if there is none.
     """
+    grads = [p.grad for p in params if p.grad is not None]
+    return total_norm(grads, order) if grads else None
+
+
+def total_norm(tensors: Iterable[Tensor], order: float = 2) -> Tensor:
+    """As gradient_norm, of these tensors themselves; at least one."""
     norms = []
-    for p in params:
-        if p.grad is not None:
-            g = p.grad.coalesce().values() if p.grad.layout == torch.sparse_coo else p.grad
-            g = torch.view_as_real(g.resolve_conj()) if g.is_complex() else g
-            wide = torch.float32 if g.device.type == "mps" else torch.float64
-            norms.append(torch.linalg.vector_norm(g, order, dtype=wide))
-    if not norms:
-        return None
+    for g in tensors:
+        g = g.coalesce().values() if g.layout == torch.sparse_coo else g
+        g = torch.view_as_real(g.resolve_conj()) if g.is_complex() else g
+        wide = torch.float32 if g.device.type == "mps" else torch.float64
+        norms.append(torch.linalg.vector_norm(g, order, dtype=wide))
     return torch.linalg.vector_norm(torch.stack([n.to(norms[0].device) for n in norms]), order)
 
 

@@ -87,13 +87,8 @@ def short_status(task) -> str:
 
 def position(task) -> str:
     """How far it is: "epoch 50/300", or "step 500/20000" where its budget is in steps."""
-    unit, budget = unit_of(task.job.config)
+    unit, budget = task.job.config.budget
     return f"{unit} {done(task.row, unit)}/{budget}"
-
-
-def unit_of(config) -> tuple[str, int]:
-    """What a run's length is counted in, "epoch" or "step", and how many there are."""
-    return ("epoch", config.num_epochs) if config.num_steps is None else ("step", config.num_steps)
 
 
 def done(row: dict | None, unit: str) -> str:
@@ -141,7 +136,7 @@ class Lines:
 
     def started(self, task):
         verb = "continues" if task.row else "starts   "
-        unit, _ = unit_of(task.job.config)
+        unit, _ = task.job.config.budget
         where = f" from {unit} {done(task.row, unit)}" if task.row else ""
         say(f"{verb} {task.job.label} on {task.device}{where}")
 
@@ -252,7 +247,7 @@ def state(job: Job) -> str:
     row = runs.last_row(job.folder)
     if is_busy(job.folder):
         return "running"
-    unit, budget = unit_of(job.config)
+    unit, budget = job.config.budget
     return f"{unit} {done(row, unit)} of {budget}" if row else "-"
 
 

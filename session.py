@@ -238,10 +238,7 @@ class Session:
         lr = self.config.lr / self.config.alpha**2
         if self.schedule is None:
             return lr * (1 if self.lr_schedule is None else self.lr_schedule.factor(self.step))
-        order = self.config.lr_scheduler_norm
-        norm = torch.linalg.vector_norm(
-            torch.stack([torch.linalg.vector_norm(g.double(), order) for g in gradients]), order
-        )
+        norm = optimizers.total_norm(gradients, self.schedule.order)
         return (lr / norm).clamp(max=torch.finfo(norm.dtype).max).masked_fill(norm == 0, 0.0)
 
     def flat_weights(self):

@@ -13,10 +13,8 @@ import dataclasses
 import hashlib
 import json
 import os
-import platform
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,6 +22,7 @@ from pathlib import Path
 import experiments
 import runs
 from config import RunConfig
+from environment import environment
 from flags import OneLineHelp, Parser, add_config_flags, given_fields
 
 HERE = Path(__file__).resolve().parent
@@ -270,50 +269,6 @@ def check_device(name: str):
     kind, _, index = name.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {name} is not available here; use --device cpu")
-
-
-def environment(arguments) -> dict:
-    """What computed the run: commit, versions, device, threads, command line, start time."""
-    import numpy
-    import torch
-
-    def git(*words):
-        """The answer; None without git or outside a repository, which is left as it is."""
-        command = ["git", "--no-optional-locks", "-C", str(HERE), *words]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True)
-        except OSError:
-            return None
-        return result.stdout.strip() if result.returncode == 0 else None
-
-    on_gpu = arguments.device != "cpu"
-    words = [w.replace(str(HERE) + os.sep, "") for w in sys.argv]
-    return {
-        "command": " ".join(["python", *words]),
-        "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(git("status", "--porcelain", "--untracked-files=no")),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "device": torch.cuda.get_device_name(arguments.device) if on_gpu else processor(),
-        "device_flag": arguments.device,
-        "threads": arguments.threads,
-        "compile": arguments.compile,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "system": platform.platform(),
-    }
-
-
-def processor() -> str:
-    """Name of the CPU, and what its vector units offer torch."""
-    import torch
-
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        name = models[0].split(":", 1)[1].strip() if models else name
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

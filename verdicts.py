@@ -160,9 +160,7 @@ def _not_judged(claim: Claim, complete: dict, begun: dict) -> Judgement:
 def _how_far(run: str, size: str, begun: dict) -> str:
     """Where the unfinished seeds of a run stand, in brackets; "" where none has begun."""
     come = {s: curves.progress(find_run(run), size, r.metrics) for s, r in begun.items()}
-    alone = list(come) == [42]
-    texts = [text if alone else f"seed {s} {text}" for s, text in come.items()]
-    return f" ({', '.join(texts)})" if texts else ""
+    return f" ({', '.join(f'seed {s} {text}' for s, text in come.items())})" if come else ""
 
 
 def _so_far(claim: Claim, begun: dict) -> str:

@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import experiments
 from benchmarks.plain import PlainRun
 from config import RunConfig
+from environment import processor
 from session import Session
-from train import processor
 
 # The fields that decide what a step computes; runs that agree in them are one kind.
 COSTLY = (

@@ -43,7 +43,8 @@ ARROWS = {
     "builders": "config datasets losses models networks optimizers stablemax training_rules",
     "session": "builders config datasets dimension images losses metrics optimizers stablemax"
     " training_rules",
-    "train": "config experiments flags runs session",
+    "environment": "",
+    "train": "config environment experiments flags runs session",
     "curves": "config config_rules experiments runs",
     "panels": "config curves experiments runs",
     "panels_appendix": "panels",

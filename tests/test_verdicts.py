@@ -65,7 +65,7 @@ def test_an_unfinished_run_is_not_judged_and_says_its_values_and_how_far_it_came
     assert (found.verdict, found.held) == ("not run", ())  # though both checks would hold
     assert found.measured == "so far: early 20; high 90 %"
     epochs = find_run(A).config.num_epochs
-    assert found.provenance == f"no complete run of {A} (at epoch 30 of {epochs:,})"
+    assert found.provenance == f"no complete run of {A} (seed 42 at epoch 30 of {epochs:,})"
     late = claim(Within(first(B, "test_accuracy", 0.5), at_most(20)))
     assert judge(late, evidence).measured == "so far: not reached by 30"
 
