@@ -274,3 +274,13 @@ def test_file_that_cannot_be_replaced_stays_and_leaves_nothing_beside_it(tmp_pat
         runs.replace_file(tmp_path / "page.md", half)
     assert [p.name for p in tmp_path.iterdir()] == ["page.md"]
     assert (tmp_path / "page.md").read_text() == "old"
+
+
+def test_weights_of_an_unfinished_run_are_not_its_final_ones(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.save_checkpoint({"rows": 1, "model": {"w": 1}})
+        with pytest.raises(runs.RunError, match="not a complete run; start it again"):
+            runs.load_final_state(tmp_path)
+        folder.write_summary({"steps": 0})
+    assert runs.load_final_state(tmp_path) == {"w": 1}
