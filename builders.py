@@ -81,7 +81,10 @@ def make_schedule(config: RunConfig, optimizer) -> training_rules.Schedule | Non
 
 def make_loss(config: RunConfig):
     """`loss(logits, targets, reduction="mean")` of a configuration, in its precision."""
-    loss = partial(LOSSES[config.loss_function], precision=datasets.DTYPES[config.loss_precision])
+    function = LOSSES[config.loss_function]
+    if config.half_softmax == "cpu":
+        function = losses.torch_cross_entropy
+    loss = partial(function, precision=datasets.DTYPES[config.loss_precision])
     if config.label_smoothing:
         loss = partial(loss, label_smoothing=config.label_smoothing)
     if config.softmax_temperature == 1:

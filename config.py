@@ -134,6 +134,13 @@ class RunConfig:
     softmax_precision: int = _flag(
         32, "loss", "bits of every loss but StableMax and of softmax_collapse", (16, 32, 64)
     )
+    half_softmax: str = _flag(
+        "cuda",
+        "loss",
+        "(ours) arithmetic of a 16-bit softmax on every device: cuda's, or a cpu's, whose sum is"
+        " rounded, too",
+        ("cuda", "cpu"),
+    )
     stablemax_precision: int = _flag(64, "loss", "(ours) bits of the StableMax loss", (16, 32, 64))
     label_smoothing: float = _flag(0.0, "loss", "(ours) label smoothing, 0 to 1")
     softmax_temperature: float = _flag(

@@ -79,6 +79,10 @@ READERS = {
         lambda c: c.loss_function == "cross_entropy",
         ("softmax_temperature", "induce_collapse_epoch"),
     ),
+    "--loss_function cross_entropy with --softmax_precision 16": (
+        lambda c: c.loss_function == "cross_entropy" and c.softmax_precision == 16,
+        ("half_softmax",),
+    ),
     "--loss_function cross_entropy or stablemax": (
         lambda c: c.loss_function in ("cross_entropy", "stablemax"),
         ("label_smoothing",),

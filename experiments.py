@@ -24,9 +24,9 @@ from manifest import (
     ADD_ORTHOSGD,
     ADD_SOFTMAX64,
     ADD_STABLEMAX,
+    COLLAPSE_RUNS,
     DEFAULT_SEEDS,  # noqa: F401 - handed on
     EFFECTIVE,
-    MLP,
     QUICK_MLP,  # noqa: F401 - handed on
     QUICK_STABLEMAX,
     SIZES,  # noqa: F401 - handed on
@@ -97,24 +97,6 @@ FIGURE_1 = Figure(
 )
 
 # ---------------------------------------------------------------------------------- figure 2
-
-COLLAPSE = replace(MLP, lr=0.0005, num_epochs=20_000, log_frequency=100)
-# Small, and at twice the learning rate: float16 collapses near epoch 1,000, float32 near 2,500.
-QUICK_COLLAPSE = replace(COLLAPSE, modulo=97, lr=0.001, num_epochs=3_000, log_frequency=25)
-
-
-def _collapse_run(percent: int, bits: int) -> Run:
-    change = {"softmax_precision": bits, "train_fraction": percent / 100}
-    if percent == 40:
-        change["adam_epsilon"] = 1e-30  # as published
-    return Run(
-        name=f"add_softmax{bits}_{percent}",
-        config=replace(COLLAPSE, **change),
-        quick=replace(QUICK_COLLAPSE, **change),
-    )
-
-
-COLLAPSE_RUNS = {(f, b): _collapse_run(f, b) for f in (40, 60, 70) for b in (16, 32, 64)}
 
 FIGURE_2 = Figure(
     id="2",

@@ -1,10 +1,12 @@
-"""The paper's other losses: Taylor-softmax cross-entropy and mean squared error on logits.
+"""The paper's other losses: Taylor-softmax cross-entropy, mean squared error on logits, and torch's
+own cross-entropy at 16 bits.
 
 Same call as the losses of stablemax.py: (logits, targets), with the precision explicit.
 Letters: N examples, C classes.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import stablemax
@@ -45,6 +47,25 @@ def taylor_softmax_cross_entropy(
     own = t.gather(1, labels)  # (N, 1)
     wrong = t.scatter(1, labels, 0.0).sum(1, keepdim=True)  # (N, 1)
     return _reduce(torch.log1p(wrong / own)[:, 0], reduction, precision)
+
+
+def torch_cross_entropy(
+    input: Tensor,  # noqa: A002
+    target: Tensor,
+    *,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    precision: torch.dtype = torch.float16,
+) -> Tensor:
+    """torch.nn.functional.cross_entropy of logits cast to `precision`, in the device's arithmetic.
+
+    On a CPU, float16 and bfloat16 round the sum of exponentials before its logarithm is taken: the
+    label's log-probability is a multiple of the precision's epsilon near 1. stablemax's
+    softmax_cross_entropy has CUDA's arithmetic instead, which rounds the result only.
+    """
+    return F.cross_entropy(
+        input.to(precision), target, reduction=reduction, label_smoothing=label_smoothing
+    )
 
 
 def mean_squared_error(

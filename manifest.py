@@ -218,3 +218,22 @@ ADD_ORTHOSGD = Run(name="add_orthosgd", config=ORTHOSGD, quick=replace(ORTHOSGD,
 
 # Base of the further figures' SGD runs; nothing of it is published.
 SGD = replace(MLP, optimizer="SGD", momentum=0.8, num_epochs=10_000, log_frequency=50)
+
+
+COLLAPSE = replace(MLP, lr=0.0005, num_epochs=20_000, log_frequency=100)
+# Small, and at twice the learning rate: float16 collapses near epoch 1,000, float32 near 2,500.
+QUICK_COLLAPSE = replace(COLLAPSE, modulo=97, lr=0.001, num_epochs=3_000, log_frequency=25)
+
+
+def _collapse_run(percent: int, bits: int) -> Run:
+    change = {"softmax_precision": bits, "train_fraction": percent / 100}
+    if percent == 40:
+        change["adam_epsilon"] = 1e-30  # as published
+    return Run(
+        name=f"add_softmax{bits}_{percent}",
+        config=replace(COLLAPSE, **change),
+        quick=replace(QUICK_COLLAPSE, **change),
+    )
+
+
+COLLAPSE_RUNS = {(f, b): _collapse_run(f, b) for f in (40, 60, 70) for b in (16, 32, 64)}

@@ -9,12 +9,14 @@ from manifest import (
     ADD_ADAMW_LR5E3,
     ADD_ORTHOADAMW,
     ADD_ORTHOADAMW_LR5E3,
+    COLLAPSE_RUNS,
     MLP,
     ORTHOADAMW,
     SHORT,
     Curve,
     Figure,
     Panel,
+    Run,
     declare,
 )
 
@@ -33,6 +35,12 @@ _INTENDED = {"orthogonal_gradients": True, "beta2": 0.99, "adam_epsilon": 1e-25}
 ADD_ORTHOADAMW_INTENDED = declare("add_orthoadamw_intended", ORTHOADAMW, _QUICK_ORTHO, **_INTENDED)
 ADD_ORTHOADAMW_LR5E3_INTENDED = declare(
     "add_orthoadamw_lr5e3_intended", SHORT, {"num_epochs": 400}, **_INTENDED
+)
+_COLLAPSE16 = COLLAPSE_RUNS[60, 16]
+ADD_SOFTMAX16_60_CPU = Run(
+    name="add_softmax16_60_cpu",
+    config=replace(_COLLAPSE16.config, half_softmax="cpu"),
+    quick=replace(_COLLAPSE16.quick, half_softmax="cpu"),
 )
 FIGURE_CONTROLS = Figure(
     id="controls",
@@ -63,6 +71,16 @@ FIGURE_CONTROLS = Figure(
                 Curve(run=ADD_SOFTMAX64_BETA999, label="beta2 0.999"),
             ),
             text="Issue 4: it groks late, through slingshots, at these settings only.",
+        ),
+        Panel(
+            id="controls 2b",
+            title="2b: float16 as a CPU computes it",
+            kind="collapse",
+            curves=(
+                Curve(run=_COLLAPSE16, label="as CUDA computes it"),
+                Curve(run=ADD_SOFTMAX16_60_CPU, label="as a CPU computes it"),
+            ),
+            text="torch on a CPU rounds the sum of a float16 softmax, too.",
         ),
         Panel(
             id="controls 6b",

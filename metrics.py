@@ -178,11 +178,16 @@ def softmax_collapse(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> tup
 
 
 def is_collapsed(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The samples that `softmax_collapse` counts: two (N,) tensors of booleans."""
+    """The samples that `softmax_collapse` counts: two (N,) tensors of booleans.
+
+    At 16 bits the sum is that of CUDA: the rounded exponentials are added in float32 and their sum
+    is rounded once.
+    """
     shifted = logits.to(dtype)
     shifted = shifted - shifted.amax(1, keepdim=True)  # (N, C)
     own = shifted.gather(1, targets[:, None])[:, 0].exp()  # (N,)
-    total = shifted.exp_().sum(1)  # (N,)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    total = shifted.exp_().sum(1, dtype=wide).to(dtype)  # (N,)
     return total == 1, total == own
 
 

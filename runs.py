@@ -104,6 +104,12 @@ def read_config(folder) -> RunConfig:
     if not path.is_file():
         raise RunError(f"{folder} has no {CONFIG}; it is not a run folder; name another one")
     raw = read_json(path)
+    if "half_softmax" not in raw:  # from before there was the choice: the device's own
+        on_cpu = raw.get("loss_function") == "cross_entropy" and raw.get("softmax_precision") == 16
+        env = Path(folder) / ENV
+        if on_cpu and env.is_file():
+            on_cpu = not str(read_json(env).get("device_flag")).startswith("cuda")
+        raw["half_softmax"] = "cpu" if on_cpu else "cuda"
     try:
         return RunConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
     except (TypeError, ValueError) as error:

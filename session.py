@@ -23,6 +23,12 @@ import stablemax
 import training_rules
 from config import RunConfig
 
+# Losses whose gradient is taken row by row: in closed form, or where each row's rounding counts.
+BY_ROWS = (
+    stablemax.softmax_cross_entropy,
+    stablemax.stablemax_cross_entropy,
+    losses.torch_cross_entropy,
+)
 MOST_INDICES = 2**22  # of batches drawn ahead on a GPU: 32 MB
 
 
@@ -30,6 +36,8 @@ class Session:
     """The live objects of a run: data, network, loss, optimizer, batches; and one update."""
 
     def __init__(self, config: RunConfig, device: str = "cpu", compile: bool = False):
+        if config.half_softmax == "cpu" and device != "cpu":
+            raise ValueError(f"half_softmax 'cpu' on device {device}: use --device cpu")
         torch.manual_seed(config.seed)  # split, initial weights, permutations: one stream
         task = datasets.TASKS[config.dataset](config)
         self.config, self.device = config, device
@@ -121,7 +129,7 @@ class Session:
         """Gradient of what an update minimises by the logits (n, C) of these rows of the batch."""
         config, labels = self.config, targets[rows]
         plain = not (self.collapsed or config.logit_norm_penalty or config.alpha != 1)
-        if plain and getattr(self.loss, "func", None) in stablemax.PASSES:
+        if plain and getattr(self.loss, "func", None) in BY_ROWS:
             return stablemax.cross_entropy_gradient(
                 self.loss.func, logits, labels, examples=len(targets), **self.loss.keywords
             )

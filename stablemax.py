@@ -84,21 +84,37 @@ def softmax_cross_entropy(
     label_smoothing: float = 0.0,
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Softmax cross-entropy log sum_k exp(z_k - max z) - (z_y - max z), with its collapse.
+    """Softmax cross-entropy -log softmax(z)_y, with its collapse.
 
     Deliberately no more accurate than plain softmax: with the label the largest logit, the loss is
-    exactly 0 where the sum rounds to exactly 1, and then the label's gradient is exactly 0 while
-    the wrong classes' is not. Count it with reduction='none': (loss == 0).
+    exactly 0 where the sum over exp(z - max z) rounds to exactly 1, and then the label's gradient
+    is exactly 0 while the wrong classes' is not. Count it with reduction='none': (loss == 0).
 
     Args, Returns, Raises: as for `stablemax_cross_entropy`, with this difference:
-        precision: float16 and bfloat16 are torch's own log_softmax on the cast logits, whose
-            arithmetic depends on the device: the CPU sums in half precision, CUDA in float32, so
-            that the same logits may collapse on the one and not on the other.
+        precision: float32 and float64 are torch.nn.functional.cross_entropy of the cast logits, bit
+            for bit. float16 and bfloat16 have on every device the arithmetic of torch's CUDA
+            kernels: the log-probabilities are computed in float32 and rounded once; the gradient is
+            computed in float32 from the rounded ones and rounded once. (torch on a CPU differs: it
+            rounds the sum, too, before the logarithm.)
     Source: paper, Definitions 2 (loss) and 3 (Softmax Collapse).
     """
-    return _cross_entropy(
-        _softmax_nll, input, target, ignore_index, reduction, label_smoothing, precision
-    )
+    if _wide(precision) != precision:
+        return _cross_entropy(
+            _half_softmax_nll, input, target, ignore_index, reduction, label_smoothing, precision
+        )
+    _check_options(reduction, label_smoothing, precision)
+    _check_tensors(input, target)
+    with torch.autocast(input.device.type, enabled=False):  # precision is explicit: it wins
+        try:
+            return F.cross_entropy(
+                input.to(precision),
+                target.long(),
+                ignore_index=ignore_index,
+                reduction=reduction,
+                label_smoothing=label_smoothing,
+            )
+        except (IndexError, RuntimeError) as error:
+            raise _range_error(error, input, target, ignore_index) from None
 
 
 @torch.no_grad()
@@ -117,15 +133,23 @@ def cross_entropy_gradient(
     the logits that loss.backward() takes, and parts of a batch can be taken one after the other.
 
     Args:
-        loss: stablemax_cross_entropy or softmax_cross_entropy.
+        loss: stablemax_cross_entropy or softmax_cross_entropy, or another function of the same
+            arguments, whose rows are then differentiated by autograd.
         input, target, precision, label_smoothing: as for these; logits of shape (N, C).
         examples: what the mean divides by, where `input` is a part of a batch; default N.
     """
-    one_pass, nll = PASSES[loss]
-    labels, weight = target[:, None].long(), 1 / (examples or max(1, len(input)))
-    if _wide(precision) == precision:
-        return one_pass(input, labels, precision, label_smoothing, weight)[1].to(input.dtype)
-    return _half_gradient(nll, input, labels, precision, label_smoothing, weight)
+    examples, half = examples or max(1, len(input)), _wide(precision) != precision
+    if loss is softmax_cross_entropy:
+        gradient = _eager(_softmax_gradient) if half else _softmax_gradient
+        return gradient(input, target[:, None].long(), precision, label_smoothing, examples)
+    if loss is stablemax_cross_entropy and not half:
+        labels = target[:, None].long()
+        kept = _stablemax_pass(input, labels, precision, label_smoothing, 1 / examples)[1]
+        return kept.to(input.dtype)
+    options = {"precision": precision}
+    if label_smoothing:
+        options["label_smoothing"] = label_smoothing
+    return _eager(_gradient_by_autograd)(loss, input, target, options, 1 / examples)
 
 
 class StableMax(nn.Module):
@@ -167,13 +191,20 @@ class SoftmaxCrossEntropy(StableMaxCrossEntropy):
     loss, default_precision = staticmethod(softmax_cross_entropy), torch.float32
 
 
-def _cross_entropy(nll, logits, target, ignore_index, reduction, label_smoothing, precision):
+def _cross_entropy(
+    nll,
+    input,  # noqa: A002
+    target,
+    ignore_index,
+    reduction,
+    label_smoothing,
+    precision,
+):
     _check_options(reduction, label_smoothing, precision)
-    _check_tensors(logits, target)
-    with torch.autocast(logits.device.type, enabled=False):  # precision is explicit: it wins
-        rows = logits.unsqueeze(0) if logits.dim() == 1 else logits.movedim(1, -1)
-        classes = rows.shape[-1]
-        rows = rows.reshape(-1, classes)  # (N, C)
+    _check_tensors(input, target)
+    with torch.autocast(input.device.type, enabled=False):  # precision is explicit: it wins
+        rows = input.unsqueeze(0) if input.dim() == 1 else input.movedim(1, -1)
+        rows = rows.reshape(-1, rows.shape[-1])  # (N, C)
         labels = target.reshape(-1, 1).long()  # (N, 1)
         ignored = labels == ignore_index
         labels = labels.masked_fill(ignored, 0)
@@ -181,12 +212,7 @@ def _cross_entropy(nll, logits, target, ignore_index, reduction, label_smoothing
         try:
             loss = nll(rows, labels, precision, label_smoothing, wants_grad)[0]  # (N, 1)
         except RuntimeError as error:  # the gather that is needed anyway has checked the range
-            if "out of bounds" not in str(error):
-                raise
-            raise ValueError(
-                f"targets from {labels.min()} to {labels.max()} do not fit logits of {classes} "
-                f"classes; use 0 to {classes - 1}, or ignore_index={ignore_index}"
-            ) from None
+            raise _range_error(error, input, target, ignore_index) from None
         loss = loss.masked_fill(ignored, 0.0)
         if reduction == "none":
             return loss.reshape(target.shape)
@@ -196,66 +222,87 @@ def _cross_entropy(nll, logits, target, ignore_index, reduction, label_smoothing
         return (loss.sum(dtype=_wide(precision)) / count).to(precision)
 
 
-def _half_gradient(*arguments):
+def _range_error(error, logits, target, ignore_index):
+    """The ValueError for class indices out of range, or the error itself if it is another one."""
+    if "out of bounds" not in str(error):
+        return error
+    kept, classes = target[target != ignore_index], logits.shape[min(1, logits.dim() - 1)]
+    return ValueError(
+        f"targets from {kept.min()} to {kept.max()} do not fit logits of {classes} "
+        f"classes; use 0 to {classes - 1}, or ignore_index={ignore_index}"
+    )
+
+
+def _eager(function):
     # A compiler leaves out roundings, which all count here. No decorator: it loads the compiler.
-    disable = torch.compiler.disable if torch.compiler.is_compiling() else lambda function: function
-    return disable(_eager_half_gradient)(*arguments)
+    return torch.compiler.disable(function) if torch.compiler.is_compiling() else function
 
 
 @torch.enable_grad()
-def _eager_half_gradient(nll, logits, labels, precision, label_smoothing, weight):
-    with torch.autocast(logits.device.type, enabled=False):
-        rows = logits.detach().requires_grad_()
-        terms = nll(rows, labels, precision, label_smoothing, True)[0]  # (N, 1)
-        return torch.autograd.grad(terms, rows, torch.full_like(terms, weight))[0]
+def _gradient_by_autograd(loss, logits, target, options, weight):
+    logits = logits.detach().requires_grad_()
+    terms = loss(logits, target, reduction="none", **options)  # (N,)
+    return torch.autograd.grad(terms, logits, torch.full_like(terms, weight))[0]
 
 
-def _softmax_nll(rows, labels, precision, label_smoothing, wants_grad):
-    if _wide(precision) == precision:
-        return _SoftmaxNLL.apply(rows, labels, precision, label_smoothing, wants_grad)
-    log_p = F.log_softmax(rows.to(precision), -1)
+class _HalfLogSoftmax(torch.autograd.Function):
+    """log_softmax of float16 or bfloat16 rows as torch's CUDA kernels compute it."""
+
+    @staticmethod
+    def forward(rows):
+        return rows.float().log_softmax(1).to(rows.dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (log_p,) = ctx.saved_tensors
+        wide = torch._log_softmax_backward_data(grad.float(), log_p.float(), 1, torch.float32)
+        return wide.to(log_p.dtype)
+
+
+def _half_softmax_nll(rows, labels, precision, label_smoothing, wants_grad):
+    rows = rows.to(precision)
+    log_p = rows.log_softmax(1) if rows.is_cuda else _HalfLogSoftmax.apply(rows)
     loss = -log_p.gather(1, labels)
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(1, keepdim=True)
     return loss, None
 
 
-class _RowLoss(torch.autograd.Function):
-    """A loss per row whose gradient is made by the forward, in the buffer that held the values.
-
-    forward returns the loss, (N, 1), and `kept`: its gradient, (N, C), for an incoming gradient of
-    1, in float32 unless both precision and logits are float64. So nothing of size N x C in the
-    compute dtype outlives the forward, and backward is a single pass.
-    """
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        rows, labels, ctx.precision, ctx.label_smoothing, wants_grad = inputs
-        ctx.set_materialize_grads(False)  # no N x C zeros as the "gradient" of kept
-        if wants_grad:
-            ctx.mark_non_differentiable(output[1])
-            ctx.save_for_backward(rows, labels, output[1])
-
-    @classmethod
-    def row_gradient(cls, ctx, rows, labels, kept, grad):
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-            return kept * grad.to(kept.dtype)
-        # create_graph=True: the same gradient in operations that can be differentiated again.
-        z = rows.to(ctx.precision).to(_wide(ctx.precision))
-        even = ctx.label_smoothing / z.shape[1]
-        goal = torch.full_like(z, even).scatter_(1, labels, even + 1 - ctx.label_smoothing)
-        return cls.minus_goal(z, goal) * grad.to(z.dtype)
-
-    @classmethod
-    def finish(cls, ctx, grad):
-        if grad is None:
-            return (None,) * 5
-        rows, labels, kept = ctx.saved_tensors  # once: activation checkpointing allows no second
-        gradient = cls.row_gradient(ctx, rows, labels, kept, grad)
-        # Half precision is rounded here, after the incoming gradient, so that loss scaling works.
-        if _wide(ctx.precision) != ctx.precision:
-            gradient = gradient.to(ctx.precision)
-        return gradient.to(rows.dtype), None, None, None, None
+def _softmax_gradient(rows, labels, precision, label_smoothing, examples):
+    """Gradient of the mean softmax cross-entropy over `examples`, by torch's own two kernels."""
+    classes = rows.shape[1]
+    inside = precision if rows.is_cuda else _wide(precision)  # CUDA's kernels widen by themselves
+    # What the mean sends back to the log-probabilities, rounded where autograd rounds it.
+    even = rows.new_full((1, 1), label_smoothing / classes, dtype=precision).div_(examples)
+    own = rows.new_full((1, 1), 1 - label_smoothing, dtype=precision).div_(examples).add_(even)
+    even, own = even.neg().to(inside), own.neg().to(inside)
+    direct = rows.dtype == precision == inside
+    gradient = torch.empty_like(rows)
+    parts, size = _parts(rows, gradient, labels)
+    sent = even.repeat(size, classes)
+    log_p, scratch = torch.empty_like(sent), torch.empty_like(sent)
+    for z, out, y in parts:
+        n = len(z)
+        sent_n, log_n, x = sent[:n], log_p[:n], scratch[:n]
+        sent_n.scatter_(1, y, own.expand(n, 1))
+        if direct:
+            x = z
+        else:
+            x.copy_(z if precision == inside else z.to(precision))
+        torch._log_softmax(x, 1, False, out=log_n)
+        if precision != inside:
+            log_n.copy_(log_n.to(precision))
+        if direct:
+            torch._log_softmax_backward_data(sent_n, log_n, 1, inside, out=out)
+        else:
+            torch._log_softmax_backward_data(sent_n, log_n, 1, inside, out=x)
+            out.copy_(x.to(precision))
+        sent_n.scatter_(1, y, even.expand(n, 1))
+    return gradient
 
 
 def _stablemax_pass(rows, labels, precision, label_smoothing, weight):
@@ -301,32 +348,14 @@ def _stablemax_pass(rows, labels, precision, label_smoothing, weight):
     return (z_y, scale, own, rest, means), kept
 
 
-def _softmax_pass(rows, labels, precision, label_smoothing, weight):
-    """Per-row values of the loss, and weight * its gradient (None for no weight)."""
-    gaps, totals, means = [], [], []  # z_y - max z, sum exp(z - max z), mean of z - max z
-    even = label_smoothing / rows.shape[1]
-    kept, chunks = _chunks(rows, precision, weight, labels)
-    for z_c, x, kept_c, labels_c in chunks:
-        x.copy_(z_c)
-        x.sub_(x.amax(1, keepdim=True))
-        gaps.append(x.gather(1, labels_c))
-        if label_smoothing:
-            means.append(x.mean(1, keepdim=True))
-        totals.append(x.exp_().sum(1, keepdim=True))
-        if weight:
-            x.mul_(weight / totals[-1])
-            if label_smoothing:
-                x.sub_(even * weight)
-            if kept_c is not x:
-                kept_c.copy_(x)
-    gap, total = torch.cat(gaps), torch.cat(totals)  # (N, 1)
-    if weight:
-        label_grad = (gap.exp() / total - 1) + (label_smoothing - even)
-        kept.scatter_(1, labels, (label_grad * weight).to(kept.dtype))
-    return (gap, total, means), kept
+class _StableMaxNLL(torch.autograd.Function):
+    """The loss per row, whose gradient is made by the forward, in the buffer that held the values.
 
+    forward returns the loss, (N, 1), and `kept`: its gradient, (N, C), for an incoming gradient of
+    1, in float32 unless both precision and logits are float64. So nothing of size N x C in the
+    compute dtype outlives the forward, and backward is a single pass.
+    """
 
-class _StableMaxNLL(_RowLoss):
     @staticmethod
     def forward(rows, labels, precision, label_smoothing, wants_grad):
         weight = 1.0 if wants_grad else None
@@ -343,34 +372,29 @@ class _StableMaxNLL(_RowLoss):
         return loss.to(precision), kept
 
     @staticmethod
-    def backward(ctx, grad, _):
-        return _StableMaxNLL.finish(ctx, grad)
-
-    @staticmethod
-    def minus_goal(z, goal):
-        return (_StableMax.apply(z, 1) - goal) / (1 + z.abs())
-
-
-class _SoftmaxNLL(_RowLoss):
-    @staticmethod
-    def forward(rows, labels, precision, label_smoothing, wants_grad):
-        weight = 1.0 if wants_grad else None
-        values, kept = _softmax_pass(rows, labels, precision, label_smoothing, weight)
-        gap, total, means = values
-        log_total = total.log()
-        loss = log_total - gap
-        if label_smoothing:
-            uniform = log_total - torch.cat(means)
-            loss = (1 - label_smoothing) * loss + label_smoothing * uniform
-        return loss, kept
+    def setup_context(ctx, inputs, output):
+        rows, labels, ctx.precision, ctx.label_smoothing, wants_grad = inputs
+        ctx.set_materialize_grads(False)  # no N x C zeros as the "gradient" of kept
+        if wants_grad:
+            ctx.mark_non_differentiable(output[1])
+            ctx.save_for_backward(rows, labels, output[1])
 
     @staticmethod
     def backward(ctx, grad, _):
-        return _SoftmaxNLL.finish(ctx, grad)
-
-    @staticmethod
-    def minus_goal(z, goal):
-        return z.softmax(1) - goal
+        if grad is None:
+            return (None,) * 5
+        rows, labels, kept = ctx.saved_tensors  # once: activation checkpointing allows no second
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            gradient = kept * grad.to(kept.dtype)
+        else:  # create_graph=True: the same in operations that can be differentiated again
+            z = rows.to(ctx.precision).to(_wide(ctx.precision))
+            even = ctx.label_smoothing / z.shape[1]
+            goal = torch.full_like(z, even).scatter_(1, labels, even + 1 - ctx.label_smoothing)
+            gradient = (_StableMax.apply(z, 1) - goal) / (1 + z.abs()) * grad.to(z.dtype)
+        # Half precision is rounded here, after the incoming gradient, so that loss scaling works.
+        if _wide(ctx.precision) != ctx.precision:
+            gradient = gradient.to(ctx.precision)
+        return gradient.to(rows.dtype), None, None, None, None
 
 
 class _StableMax(torch.autograd.Function):
@@ -429,28 +453,33 @@ def _wide(dtype):
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
+def _parts(*tensors):
+    """The rows of (N, C) and (N, 1) tensors together: (tuples of parts, rows of the largest part).
+
+    On the CPU a part fits the cache, so that no full buffer of a wider dtype exists; elsewhere, and
+    under torch.compile, one part is all.
+    """
+    examples, classes = tensors[0].shape
+    if tensors[0].device.type != "cpu" or torch.compiler.is_compiling():
+        return [tensors], examples
+    rows = min(examples, max(16, CHUNK_ELEMENTS * torch.get_num_threads() // classes))
+    if rows == examples:
+        return [tensors], examples
+    return list(zip(*(t.split(rows) for t in tensors), strict=True)), rows
+
+
 def _chunks(z, wide, weight, *columns):
     """The gradient buffer, and the rows of (logits, buffer of dtype wide, gradient, *columns).
 
-    On the CPU a chunk fits the cache, so no full buffer of a wider dtype exists; elsewhere, and
-    under torch.compile, one chunk is all. The buffer is the gradient's own where dtypes agree.
+    The buffer is the gradient's own where dtypes agree.
     """
-    examples, classes = z.shape
-    rows = examples
-    if z.device.type == "cpu" and not torch.compiler.is_compiling():
-        rows = min(examples, max(16, CHUNK_ELEMENTS * torch.get_num_threads() // classes))
     dtype = torch.float64 if z.dtype == wide == torch.float64 else torch.float32
     kept = torch.empty(z.shape, dtype=dtype, device=z.device) if weight else None
-    tensors = (z, kept, *columns) if weight else (z, *columns)
-    parts = [(t,) if rows == examples else t.split(rows) for t in tensors]
-    if not weight:
-        parts.insert(1, parts[0])  # never written
+    parts, rows = _parts(z, kept if weight else z, *columns)  # without weight never written
     if weight and dtype == wide:
-        buffers = parts[1]
-    else:
-        scratch = torch.empty(rows, classes, dtype=wide, device=z.device)
-        buffers = [scratch[: part.shape[0]] for part in parts[0]]
-    return kept, list(zip(parts[0], buffers, *parts[1:], strict=True))
+        return kept, [(part[0], part[1], *part[1:]) for part in parts]
+    scratch = torch.empty(rows, z.shape[1], dtype=wide, device=z.device)
+    return kept, [(part[0], scratch[: len(part[0])], *part[1:]) for part in parts]
 
 
 def _working_copy(logits, dtype):
@@ -491,10 +520,3 @@ def _check_tensors(logits, target):
 
 def _names(choices):
     return ", ".join(map(str, choices))
-
-
-# What cross_entropy_gradient can take: loss -> (its gradient alone, its values with a graph).
-PASSES = {
-    stablemax_cross_entropy: (_stablemax_pass, _StableMaxNLL.apply),
-    softmax_cross_entropy: (_softmax_pass, _softmax_nll),
-}
