@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-import images
-from config import RunConfig
-from config_rules import DIVISIONS
-from operations import OPERATIONS, PERMUTATION_OPERATIONS, permutation_result
+from configuration.config import RunConfig
+from configuration.rules import DIVISIONS
+from training import images
+from training.operations import OPERATIONS, PERMUTATION_OPERATIONS, permutation_result
 
 DTYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}
 

@@ -1,4 +1,4 @@
-"""Runs what the manifest asks for and is not finished: one process a run, over devices.
+"""Computes the runs of figures that are not finished: one process a run, over devices.
 
     ./run_main_experiments.sh --figures 1,2 --device cuda:0     sets the environment up, then this
     ./run_main_experiments.sh --figures 4 --quick --seeds 42,43
@@ -18,14 +18,18 @@ import sys
 from itertools import cycle
 from pathlib import Path
 
-import experiments
-import progress
-import runs
-from flags import Parser
-from local import Local
-from plan import RUNS, Job, is_finished, plan
-from progress import count, duration, list_figures, makespan, say
+import paper
+import related
+from configuration import runs
+from configuration.flags import Parser
+from experiment.catalog import Catalog
+from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
+from launching import progress
+from launching.local import Local
+from launching.plan import RUNS, Job, is_finished, plan
+from launching.progress import count, duration, list_figures, makespan, say
 
+CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 HERE = Path(__file__).resolve().parent
 TRAIN, PLOTS = HERE / "train.py", HERE / "plots.py"
 NOTEBOOK, RELATED_NOTEBOOK = HERE / "paper_plots.ipynb", HERE / "related_plots.ipynb"
@@ -58,8 +62,8 @@ def make_parser() -> Parser:
 
     take_list(
         "--figures",
-        f"of {', '.join(experiments.FIGURES)} [all of these]; of the related systems, which are"
-        f" computed only when named: {', '.join(experiments.RELATED_FIGURES)}, or related for all",
+        f"of {', '.join(CATALOG.paper)} [all of these]; of the related systems, which are"
+        f" computed only when named: {', '.join(CATALOG.related)}, or related for all",
     )
     take_list("--device", "cpu, cuda:0, cuda:1 ... [cuda:0 where there is one, else cpu]")
     parser.add_argument(
@@ -67,7 +71,7 @@ def make_parser() -> Parser:
         metavar="N",
         help=f"runs at once on each device [cpu: cores, cuda: {JOBS_PER_GPU}]",
     )
-    default = ", ".join(map(str, experiments.DEFAULT_SEEDS))
+    default = ", ".join(map(str, DEFAULT_SEEDS))
     take_list(
         "--seeds",
         f"whole numbers, each a replicate of every run [{default}; dimension: see --list]",
@@ -246,7 +250,7 @@ def draw(figures, options, seeds, plots) -> bool:
     for shown, ids in alike.items():
         command = [sys.executable, str(plots), "--figures", *ids]
         command += ["--runs", str(options.root), "--seeds", *map(str, shown)]
-        command += experiments.size_flag(options.size)
+        command += size_flag(options.size)
         command += ["--out", options.out] if options.out else []
         codes.append(subprocess.run(command).returncode)
     return not any(codes)
@@ -256,17 +260,17 @@ def notebook_command(figures) -> str:
     """How to open the notebook that shows these figures, with the Python in use."""
     jupyter = Path(sys.executable).with_name("jupyter")
     program = [short(jupyter)] if jupyter.exists() else [sys.executable, "-m", "jupyter"]
-    related = all(f.id in experiments.RELATED_FIGURES for f in figures)
+    related = all(f.id in CATALOG.related for f in figures)
     return shlex.join([*program, "lab", short(RELATED_NOTEBOOK if related else NOTEBOOK)])
 
 
 def groups(named) -> dict[str, list]:
     """What --list shows: the figures of these ids, all of them for none, as progress wants them."""
     if named:
-        return {"These": experiments.find_figures(named)}
+        return {"These": CATALOG.figures(named)}
     return {
-        "The paper's figures": list(experiments.FIGURES.values()),
-        "The related systems' figures": list(experiments.RELATED_FIGURES.values()),
+        "The paper's figures": list(CATALOG.paper.values()),
+        "The related systems' figures": list(CATALOG.related.values()),
     }
 
 
@@ -286,10 +290,10 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     try:
         if options.runs == "":
             raise ValueError("--runs '' is empty; name a folder, or drop it")
-        choices = ", ".join([*experiments.ALL_FIGURES, experiments.RELATED])
+        choices = CATALOG.choices
         named = split_list("--figures", options.figures, choices)
-        figures = experiments.find_figures(named)
-        options.size = experiments.asked_size(options.size, options.quick)
+        figures = CATALOG.figures(named)
+        options.size = asked_size(options.size, options.quick)
         seeds = parse_seeds(options.seeds)
         devices = parse_devices(options.device)
         jobs_each = (

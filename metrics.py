@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-import attention
+from training import attention
 
 # A set of up to WHOLE tokens, or ones of multi-hot rows, goes through a network at once, a larger
 # one in pieces of PIECE; a row of numbers counts as one. The tasks of the main paper, of 12,769

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from encoder import DROPOUT_PLACES, EncoderLayer
-from layers import (
+from training.encoder import DROPOUT_PLACES, EncoderLayer
+from training.layers import (
     ACTIVATIONS,
     dropout,
     relu_network,

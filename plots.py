@@ -21,17 +21,25 @@ import textwrap
 from pathlib import Path
 
 import matplotlib
+import pandas
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import ScaledTranslation
 
-import panels
-import panels_appendix
-import panels_dimension
-import panels_grids
-import panels_related
-import panels_weights
-import runs
-from curves import (
+import paper
+import related
+from configuration import runs
+from experiment.catalog import Catalog
+from experiment.figure import Figure, Panel, asked_size
+from judging import readings
+from plotting import (
+    appendix_panels,
+    dimension_panels,
+    map_panels,
+    panels,
+    step_panels,
+    weight_panels,
+)
+from plotting.curves import (
     HERE,
     MOST_NAMED,
     OWN,
@@ -42,15 +50,13 @@ from curves import (
     find_replicates,
     in_form,
     load_curve,
-    read_run,
     settings_of,
     share,
     some_names,
     task,
     unique,
 )
-from experiments import Figure, Panel, asked_size, find_figures
-from panels import (
+from plotting.panels import (
     ALERT,
     GREY,
     PALETTE,
@@ -59,29 +65,29 @@ from panels import (
     Line,
     entry,
 )
-from readings import measured
 
+CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 __all__ = ["draw_figure", "draw_figures", "load_curve", "main", "measured", "read_run", "show"]
 
 COLUMNS = 3  # panels side by side
 WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has one
 NARROWEST = 6.4  # inches of a figure: its title has to fit
-KINDS = panels.KINDS | panels_appendix.KINDS | panels_weights.KINDS
-KINDS |= panels_related.KINDS | panels_grids.KINDS | panels_dimension.KINDS
+KINDS = panels.KINDS | appendix_panels.KINDS | weight_panels.KINDS
+KINDS |= step_panels.KINDS | map_panels.KINDS | dimension_panels.KINDS
 # Kinds that say in their own legend what becomes of several seeds.
-COUNTED = (*panels_grids.KINDS, *panels_dimension.KINDS, "steps_to_level", "best_accuracy")
+COUNTED = (*map_panels.KINDS, *dimension_panels.KINDS, "steps_to_level", "best_accuracy")
 # kind -> (script, table, flags): what is computed from weights, beside the runs, before drawing.
 SCRIPTS = {
-    "landscape": ("landscape.py", runs.LANDSCAPE, ()),
-    "landscape_test": ("landscape.py", runs.LANDSCAPE, ()),
-    "spectrum": ("spectrum.py", runs.SPECTRUM, ()),
+    "landscape": ("weights.landscape", runs.LANDSCAPE, ()),
+    "landscape_test": ("weights.landscape", runs.LANDSCAPE, ()),
+    "spectrum": ("weights.spectrum", runs.SPECTRUM, ()),
     "surface": (
-        "landscape.py",
+        "weights.landscape",
         runs.SURFACES["tensor"],
         ("--normalisation", "tensor", "--surface"),
     ),
     "surface_filter": (
-        "landscape.py",
+        "weights.landscape",
         runs.SURFACES["filter"],
         ("--normalisation", "filter", "--surface"),
     ),
@@ -120,7 +126,7 @@ def draw_figure(
     A run that is missing leaves the command that makes it in its panel; the rest is drawn.
 
     Args:
-        figure: of the manifest.
+        figure: as declared in paper/, related/ or a file of one's own.
         size: "full" (None), "cpu" or "quick"; all but the full one are marked as such.
         quick: the same as size="quick".
         seeds: the replicates; None: all that are complete. Several: mean and band.
@@ -277,7 +283,33 @@ def _source(replicates: list[Replicate], banded: bool) -> str:
 
 def show(figure_id: str, **options) -> Canvas:
     """The figure of this id, for a notebook cell; options as in draw_figure."""
-    return draw_figure(find_figures([figure_id])[0], **options)
+    return draw_figure(CATALOG.figures([figure_id])[0], **options)
+
+
+def measured(figure_id: str, **options) -> None:
+    """Prints what the runs of the figure of this id measured; options as in draw_figure."""
+    readings.measured(CATALOG.figures([figure_id])[0], **options)
+
+
+def read_run(
+    name: str, *, seed: int | None = None, size=None, quick=False, **roots
+) -> pandas.DataFrame:
+    """metrics.csv of one run as a table: of this seed, or of the first one found.
+
+    Raises:
+        ValueError: unknown run, or one that has no form of this size.
+        runs.RunError: there is no complete run; names the command that makes it.
+    """
+    run = CATALOG.run(name)
+    size = chosen_size(size, quick)
+    run.form(size)
+    seeds = None if seed is None else [seed]
+    found = load_curve(run, size=size, seeds=seeds, **roots)
+    if not found:
+        which = name if seed is None else f"{name} seed {seed}"
+        make = command(CATALOG.figure_of(run), size, seeds, roots.get("runs_root"))
+        raise runs.RunError(f"{which} has no complete run here; {make} makes it")
+    return found[0].metrics
 
 
 def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -> bool:
@@ -304,8 +336,15 @@ def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -
             if not made.is_file() or made.stat().st_mtime < done:
                 print(f"computing {made}", flush=True)
                 fine = SURFACE_FLAGS[size] if table in runs.SURFACES.values() else ()
-                command = [sys.executable, HERE / script, *fine, *flags, *call]
-                code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+                command = [
+                    sys.executable,
+                    "-m",
+                    script,
+                    *fine,
+                    *flags,
+                    *(f.resolve() for f in call),
+                ]
+                code = subprocess.run(command, cwd=HERE, stdout=subprocess.DEVNULL).returncode
                 succeeded = succeeded and code == 0
     return succeeded
 
@@ -381,7 +420,7 @@ def main(argv=None) -> int:
         if seeds and not all(s.isascii() and s.isdigit() for s in seeds):
             raise ValueError(f"--seeds {' '.join(seeds)}: expected whole numbers such as 42,43")
         seeds = [int(s) for s in seeds] if seeds else None
-        figures = find_figures(_split(given.figures))
+        figures = CATALOG.figures(_split(given.figures))
         size = asked_size(given.size, given.quick)
         made = [
             compute_tables(f, size=f.shown_as(size), seeds=seeds, runs_root=given.runs)

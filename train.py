@@ -19,12 +19,16 @@ import sys
 import time
 from pathlib import Path
 
-import experiments
-import runs
-from config import RunConfig
-from environment import environment
-from flags import OneLineHelp, Parser, add_config_flags, given_fields
+import paper
+import related
+from configuration import runs
+from configuration.config import RunConfig
+from configuration.flags import OneLineHelp, Parser, add_config_flags, given_fields
+from experiment.catalog import Catalog
+from experiment.figure import asked_size
+from training.environment import environment
 
+CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 HERE = Path(__file__).resolve().parent
 THRESHOLDS = {
     "train_accuracy": (0.5, 0.9, 0.95, 0.99, 1.0),
@@ -68,7 +72,9 @@ def train(
         Stopped: a checkpoint is written.
         runs.RunError: the folder is damaged or cannot be written.
     """
-    from session import Session  # here, so that bad input is answered before torch is loaded
+    from training.session import (
+        Session,  # here, so that bad input is answered before torch is loaded
+    )
 
     session = Session(config, device, compile)
     state = folder.load_checkpoint(map_location="cpu")
@@ -230,9 +236,9 @@ def resolve(arguments) -> tuple[RunConfig, Path]:
     """
     given = given_fields(arguments)
     root = Path(arguments.runs) if arguments.runs else HERE / "runs"
-    size = experiments.asked_size(arguments.size, arguments.quick)
+    size = asked_size(arguments.size, arguments.quick)
     if arguments.run:
-        run = experiments.find_run(arguments.run)
+        run = CATALOG.run(arguments.run)
         name, declared = run.form(size, given.get("seed"))
         config = dataclasses.replace(declared, **given)
         folder = runs.run_folder(root, name, config.seed)

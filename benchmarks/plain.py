@@ -19,7 +19,10 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import datasets
-import experiments
+import paper
+from experiment.catalog import runs_of
+
+RUNS = runs_of(paper.FIGURES)
 
 
 def stablemax_loss(logits, targets):
@@ -174,10 +177,10 @@ class PlainRun:
 
 def main():
     parser = argparse.ArgumentParser(prog="plain.py")
-    parser.add_argument("run", choices=experiments.RUNS)
+    parser.add_argument("run", choices=RUNS)
     parser.add_argument("--steps", type=int, help="default: all of the run's")
     arguments = parser.parse_args()
-    run = PlainRun(experiments.RUNS[arguments.run].config)
+    run = PlainRun(RUNS[arguments.run].config)
     steps = run.config.total_steps if arguments.steps is None else arguments.steps
     for step in range(steps + 1):
         if step % run.config.log_frequency == 0 or step == steps:

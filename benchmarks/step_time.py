@@ -26,11 +26,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import experiments
-from benchmarks.plain import PlainRun
-from config import RunConfig
-from environment import processor
-from session import Session
+from benchmarks.plain import RUNS, PlainRun
+from configuration.config import RunConfig
+from training.environment import processor
+from training.session import Session
 
 # The fields that decide what a step computes; runs that agree in them are one kind.
 COSTLY = (
@@ -99,7 +98,7 @@ def kind_name(config):
 def kinds():
     """[(configuration, names of its runs)] of the manifest, and the names of all other runs."""
     found, left_out = {}, []
-    for run in experiments.RUNS.values():
+    for run in RUNS.values():
         config = run.config
         related = config.dataset == "tokens" or config.network_kind not in ("mlp", "transformer")
         encoder_without_bias = config.network_kind == "transformer" and not config.has_bias
@@ -191,7 +190,7 @@ def main():
     if load > BUSY:
         print(f"load average {load:.1f}: this machine is not idle", file=sys.stderr)
     found, left_out = kinds()
-    related = [n for n in left_out if experiments.RUNS[n].config.dataset == "tokens"]
+    related = [n for n in left_out if RUNS[n].config.dataset == "tokens"]
     lacking = sorted(set(left_out) - set(related))
     if lacking:
         print(f"not here, as plain.py lacks their options: {', '.join(lacking)}\n")

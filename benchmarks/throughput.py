@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import experiments
-from processes import Script
+import paper
+from launching.processes import Script
 
 ROOT = Path(__file__).resolve().parent.parent
 PANELS = ("1a", "6b")
@@ -27,7 +27,7 @@ PANELS = ("1a", "6b")
 
 def runs():
     """The runs of the panels, the longest first, so that the last ones end together."""
-    panels = [p for f in experiments.FIGURES.values() for p in f.panels if p.id in PANELS]
+    panels = [p for f in paper.FIGURES for p in f.panels if p.id in PANELS]
     found = {curve.run.name: curve.run for panel in panels for curve in panel.curves}
     return sorted(found.values(), key=lambda run: run.config.train_precision, reverse=True)
 

@@ -24,7 +24,7 @@ def one_thread():
 @pytest.fixture
 def places(tmp_path):
     """(own runs, published runs, Evidence over both)."""
-    from verdicts import Evidence
+    from judging.verdicts import Evidence
 
     own, published = tmp_path / "own", tmp_path / "published"
     own.mkdir()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import experiments  # noqa: E402
 import runs  # noqa: E402
+from tests.house import CATALOG
 
 PATIENCE = 30.0  # seconds; longer means the launcher under test is broken
 
@@ -50,7 +50,7 @@ def main() -> int:
             time.sleep(0.02)
 
     size = "quick" if given.quick else given.size
-    name, config = experiments.find_run(given.run).form(size, given.seed)
+    name, config = CATALOG.run(given.run).form(size, given.seed)
     path = runs.run_folder(given.runs, name, given.seed)
     if runs.is_complete(path) and not given.force:
         return 0

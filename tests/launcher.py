@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-import experiments
-import runs
+from configuration import runs
+from tests.house import CATALOG
 
 ROOT = Path(__file__).resolve().parent.parent
 FAKE_TRAIN = Path(__file__).resolve().parent / "fake_train.py"
@@ -91,7 +91,7 @@ class Launcher:
         Path(f"{self.events_file}.release").touch()
 
     def folder(self, run: str, size="quick", seed=42) -> Path:
-        name, _ = experiments.find_run(run).form(size, seed)
+        name, _ = CATALOG.run(run).form(size, seed)
         return runs.run_folder(self.root, name, seed)
 
     def close(self):

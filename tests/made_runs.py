@@ -2,18 +2,17 @@
 
 import pandas
 
-import runs
-from checks import Claim, Within, at_least, at_most
-from experiments import find_run
-from measures import at, first
+from configuration import runs
+from experiment.claim import Claim, Within, at_least, at_most
+from experiment.quantity import at, first
+from tests.house import CATALOG
 
-A, B = "add_orthoadamw", "add_stablemax"  # any two runs of the manifest
+A, B = CATALOG.run("add_orthoadamw"), CATALOG.run("add_stablemax")  # any two declared runs
 
 
 def write(root, run, seed=42, epochs=(0, 10, 20, 30), complete=True, **columns):
     """A run folder; step is twice the epoch, so that a measure in steps would show."""
-    config = find_run(run).form("full", seed)[1]
-    with runs.RunFolder(runs.run_folder(root, run, seed), config) as folder:
+    with runs.RunFolder(runs.run_folder(root, run.name, seed), run.form("full", seed)[1]) as folder:
         for i, epoch in enumerate(epochs):
             row = {"step": 2 * epoch, "epoch": float(epoch)}
             folder.append(row | {c: float(values[i]) for c, values in columns.items()})
@@ -41,11 +40,14 @@ EARLY = Within(first(A, "test_accuracy", 0.5), at_most(20), "early")
 HIGH = Within(at(A, "test_accuracy"), at_least(0.9), "high")
 GOOD, LATE, LOW, BAD = [0, 0, 0.5, 0.9], [0, 0, 0.4, 0.9], [0, 0, 0.5, 0.8], [0, 0, 0.1, 0.2]
 
-SMALL, SAME = "s5_toth_30", "s5_toth_50"  # one has a CPU form of its own, the other has not
+SMALL, SAME = (
+    CATALOG.run("s5_toth_30"),
+    CATALOG.run("s5_toth_50"),
+)  # one has a CPU form of its own, the other has not
 
 
 def write_size(root, run, size, **columns):
-    name, config = find_run(run).form(size, 42)
+    name, config = run.form(size, 42)
     with runs.RunFolder(runs.run_folder(root, name, 42), config) as folder:
         for i in range(4):
             row = {"step": 14 * i, "epoch": float(i)}

@@ -15,15 +15,14 @@ import torch
 import torch.nn.functional as F
 from test_resume import finish, start
 
-import builders
 import datasets
-import experiments
-import losses
 import metrics
 import plots
-import runs
-from config import RunConfig
-from session import Session
+from configuration import runs
+from configuration.config import RunConfig
+from tests.house import CATALOG, PAPER_RUNS
+from training import builders, losses
+from training.session import Session
 
 SMALL = {"lr": 0.5, "modulo": 7, "hidden_sizes": (16,), "train_fraction": 0.6, "num_epochs": 200}
 
@@ -441,8 +440,8 @@ def fields_that_differ(a, b):
 
 
 def test_the_manifest_has_figures_1_to_16_and_the_controls_and_each_can_be_drawn():
-    assert list(experiments.FIGURES) == [str(i) for i in range(1, 17)] + ["controls"]
-    for figure in experiments.FIGURES.values():
+    assert list(CATALOG.paper) == [str(i) for i in range(1, 17)] + ["controls"]
+    for figure in CATALOG.paper.values():
         assert figure.panels and len({p.id for p in figure.panels}) == len(figure.panels)
         for panel in figure.panels:
             assert panel.kind in plots.KINDS, panel
@@ -450,8 +449,8 @@ def test_the_manifest_has_figures_1_to_16_and_the_controls_and_each_can_be_drawn
 
 
 def test_a_run_name_stands_for_one_configuration_and_a_configuration_for_one_name():
-    runs_of = [c.run for f in experiments.FIGURES.values() for p in f.panels for c in p.curves]
-    assert {r.name for r in runs_of} == set(experiments.RUNS)
+    runs_of = [c.run for f in CATALOG.paper.values() for p in f.panels for c in p.curves]
+    assert {r.name for r in runs_of} == set(PAPER_RUNS)
     for form in ("config", "quick"):
         by_name = {r.name: getattr(r, form) for r in runs_of}
         assert all(getattr(r, form) == by_name[r.name] for r in runs_of)
@@ -463,14 +462,14 @@ def test_quick_form_changes_size_and_length_only():
     size = {"modulo", "train_fraction", "num_epochs", "log_frequency", "num_samples", "ff_dim",
             "num_noise_features"}  # fmt: skip
     more = {"lr", "induce_collapse_epoch"}  # figures 2, 8 and 9: faster, so that collapse is seen
-    for name, run in experiments.RUNS.items():
+    for name, run in PAPER_RUNS.items():
         collapse = re.search("sgd(l1)?norm", name) or re.match(r"add_softmax\d\d_\d0$", name)
         assert fields_that_differ(run.config, run.quick) <= (size | more if collapse else size)
         assert run.quick.num_epochs <= run.config.num_epochs
 
 
 def test_curves_of_a_comparison_differ_in_what_is_compared():
-    run = {name: r.config for name, r in experiments.RUNS.items()}
+    run = {name: r.config for name, r in PAPER_RUNS.items()}
     pairs = [
         ("add_sgdnorm64_70_lr3", "add_sgdnorm64_70_lr3_induced", {"induce_collapse_epoch"}),
         ("add_sgdl1norm64_70_lr3", "add_sgdl1norm64_70_lr3_induced", {"induce_collapse_epoch"}),
@@ -504,7 +503,7 @@ def test_curves_of_a_comparison_differ_in_what_is_compared():
 
 
 def test_published_settings_of_the_further_figures_stand_in_the_manifest():
-    run = {name: r.config for name, r in experiments.RUNS.items()}
+    run = {name: r.config for name, r in PAPER_RUNS.items()}
     induced = run["add_sgdl1norm64_70_lr3_induced"]
     assert (induced.lr, induced.num_epochs, induced.induce_collapse_epoch) == (3.0, 10_000, 6_000)
     assert (induced.train_fraction, induced.softmax_precision) == (0.7, 64)

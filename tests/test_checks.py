@@ -3,8 +3,8 @@
 import pytest
 from made_runs import EARLY, A, B, claim
 
-from checks import Bound, Less, above, at_least, at_most, below, between, rising, spread
-from measures import Never, delay, fitted
+from experiment.claim import Bound, Less, above, at_least, at_most, below, between, rising, spread
+from experiment.quantity import Never, delay, fitted
 
 
 @pytest.mark.parametrize(

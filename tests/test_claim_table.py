@@ -6,13 +6,12 @@ import sys
 import pytest
 from made_runs import EARLY, GOOD, HIGH, LATE, SAME, A, claim, write, write_size
 
-import claim_table
 import claims
-import verdicts
-from checks import Within, at_least
 from claims import CLAIMS
 from conftest import ROOT
-from measures import at
+from experiment.claim import Within, at_least
+from experiment.quantity import at
+from judging import tables, verdicts
 
 
 def test_related_claims_have_a_document_of_their_own(places, tmp_path, capsys):
@@ -21,11 +20,11 @@ def test_related_claims_have_a_document_of_their_own(places, tmp_path, capsys):
     related = (claim(Within(at(SAME, "test_accuracy"), at_least(0.9)), panel="s5 50 %"),)
     readme, document = tmp_path / "README.md", tmp_path / "RELATED.md"
     for path in (readme, document):
-        path.write_text(f"before\n{claim_table.BEGIN}\n{claim_table.END}\nafter\n")
+        path.write_text(f"before\n{tables.BEGIN}\n{tables.END}\nafter\n")
 
     def table_main(*argv):
         options = {"related": related, "readme": readme, "related_readme": document}
-        return claim_table.main(CHOSEN, [*argv, "--published"], results_root=published, **options)
+        return tables.main(CHOSEN, [*argv, "--published"], results_root=published, **options)
 
     before = readme.read_text()
     assert table_main("--related", "--check-readme") == 1
@@ -46,7 +45,7 @@ def test_related_claims_have_a_document_of_their_own(places, tmp_path, capsys):
         assert said in capsys.readouterr().err
 
 
-MARKS = f"{claim_table.BEGIN}\n{claim_table.END}\n"
+MARKS = f"{tables.BEGIN}\n{tables.END}\n"
 CHOSEN = (claim(EARLY), claim(HIGH, panel="6b", words="Second | claim"))
 
 
@@ -65,7 +64,7 @@ def table_main(places, readme):
 
     def call(*argv):
         argv = [*argv, "--runs", str(own)] if "--published" not in argv else list(argv)
-        return claim_table.main(CHOSEN, argv, readme=readme, results_root=published)
+        return tables.main(CHOSEN, argv, readme=readme, results_root=published)
 
     return call
 
@@ -73,8 +72,8 @@ def table_main(places, readme):
 def test_readme_is_written_between_the_marks_and_nothing_else_changes(table_main, readme):
     assert table_main("--write-readme") == 0
     once = readme.read_text()
-    assert once.startswith(f"# Title ⊥\n\nbefore  \n{claim_table.BEGIN}\n")
-    assert once.endswith(f"{claim_table.END}\n\nafter\n")
+    assert once.startswith(f"# Title ⊥\n\nbefore  \n{tables.BEGIN}\n")
+    assert once.endswith(f"{tables.END}\n\nafter\n")
     row = next(line for line in once.split("\n") if line.startswith("| 1a "))
     for text in ("It holds", "about 20 [Fig. 1a]", "≥ 50 %: at most 20", "early 30", "seed 42"):
         assert text in row
@@ -90,13 +89,13 @@ def test_readme_is_written_between_the_marks_and_nothing_else_changes(table_main
 def test_readme_names_what_is_not_run_apart_from_the_table(readme, places):
     own, published, _ = places
     argv = ["--write-readme", "--runs", str(own)]
-    assert claim_table.main(CHOSEN, argv, readme=readme, results_root=published) == 0
+    assert tables.main(CHOSEN, argv, readme=readme, results_root=published) == 0
     table, apart = readme.read_text().split("<details>")
     assert "It holds" not in table and "2 claims: 2 not run" in table
     row = next(line for line in apart.split("\n") if line.startswith("| 1a "))
     assert row.endswith(f"| not run | no complete run of {A} |")
     write(own, A, test_accuracy=LATE, complete=False)
-    assert claim_table.main(CHOSEN, argv, readme=readme, results_root=published) == 0
+    assert tables.main(CHOSEN, argv, readme=readme, results_root=published) == 0
     table, apart = readme.read_text().split("<details>")
     assert "It holds" not in table and "| so far: early 30 | no complete run of" in apart
 
@@ -133,11 +132,11 @@ def test_published_leaves_own_runs_out(table_main, places, capsys):
     "text, said",
     [
         (None, "does not exist"),
-        ("nothing\n", f"no {claim_table.BEGIN} line"),
-        (f"{claim_table.BEGIN}\n", f"no {claim_table.END} line"),
-        (MARKS + MARKS, f"2 {claim_table.BEGIN} line"),
-        (f"{claim_table.END}\n{claim_table.BEGIN}\n", "before"),
-        (f"write {claim_table.BEGIN}\n{claim_table.END}\n", f"no {claim_table.BEGIN} line"),
+        ("nothing\n", f"no {tables.BEGIN} line"),
+        (f"{tables.BEGIN}\n", f"no {tables.END} line"),
+        (MARKS + MARKS, f"2 {tables.BEGIN} line"),
+        (f"{tables.END}\n{tables.BEGIN}\n", "before"),
+        (f"write {tables.BEGIN}\n{tables.END}\n", f"no {tables.BEGIN} line"),
     ],
 )
 @pytest.mark.parametrize("flag", ["--write-readme", "--check-readme"])
@@ -145,7 +144,7 @@ def test_missing_marks_are_said_in_one_line(flag, text, said, table_main, readme
     readme.unlink() if text is None else readme.write_text(text)
     assert table_main(flag) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1 and claim_table.BEGIN in error
+    assert said in error and error.count("\n") == 1 and tables.BEGIN in error
     assert (readme.read_text() if readme.exists() else None) == text
 
 
@@ -164,7 +163,7 @@ def test_missing_marks_are_said_in_one_line(flag, text, said, table_main, readme
 )
 def test_bad_input_is_one_line_and_exit_2(argv, said, capsys):
     try:
-        code = claim_table.main(CLAIMS, argv)
+        code = tables.main(CLAIMS, argv)
     except SystemExit as stop:
         code = stop.code
     error = capsys.readouterr().err
@@ -173,7 +172,7 @@ def test_bad_input_is_one_line_and_exit_2(argv, said, capsys):
 
 @pytest.mark.parametrize("words", [["1,3"], ["1 3"], ["1", "3"]])
 def test_figures_may_be_listed_in_any_of_three_ways(words):
-    chosen = claim_table.select(CLAIMS, words)
+    chosen = tables.select(CLAIMS, words)
     assert {c.figure for c in chosen} == {"1", "3"}
     assert chosen == [c for c in CLAIMS if c.figure in ("1", "3")]
 

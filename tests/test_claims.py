@@ -7,16 +7,16 @@ import pandas
 import pytest
 from made_runs import write_path
 
-import runs
-from checks import Less
 from claims import CLAIMS, RELATED
+from configuration import runs
 from conftest import ROOT
-from curves import RESULTS
-from experiments import FIGURES, RUNS
-from measures import Never, NotMeasured, show
+from experiment.claim import Less
+from experiment.quantity import Never, NotMeasured, show
+from judging.verdicts import Evidence, judge
 from metrics import COLUMNS
-from session import Session
-from verdicts import Evidence, judge
+from plotting.curves import RESULTS
+from tests.house import CATALOG, PAPER_RUNS
+from training.session import Session
 
 
 def ids(claims):
@@ -25,8 +25,8 @@ def ids(claims):
 
 @pytest.mark.parametrize("one", CLAIMS, ids=ids(CLAIMS))
 def test_claim_is_complete(one):
-    assert one.figure in FIGURES
-    assert one.checks and set(one.runs) <= set(RUNS)
+    assert one.figure in CATALOG.paper
+    assert one.checks and set(one.runs) <= set(PAPER_RUNS.values())
     assert one.runs or one.figure == "3"
     assert one.words and one.source and one.paper
     assert re.search(r"\d|<|≤", one.held_to)
@@ -43,7 +43,7 @@ def test_claims_are_told_apart():
 
 def test_every_figure_of_the_manifest_has_claims_in_its_order():
     figures = [c.figure for c in CLAIMS]
-    assert list(dict.fromkeys(figures)) == list(FIGURES)
+    assert list(dict.fromkeys(figures)) == list(CATALOG.paper)
     for figure, least in {"1": 7, "2": 8, "3": 2, "4": 5, "6": 6}.items():
         assert figures.count(figure) >= least, figure
 
@@ -61,7 +61,7 @@ def read_by(one, folder):
     """({run: columns the claim reads}, values of its checks) on rising runs of the full length."""
     columns = set()
     while True:
-        tables = {r: rising_run(RUNS[r].config, columns, folder) for r in one.runs}
+        tables = {r: rising_run(r.config, columns, folder) for r in one.runs}
         try:
             return columns, [q.of(tables) for c in one.checks for q in c.quantities]
         except KeyError as missing:
@@ -89,11 +89,11 @@ def test_a_claim_can_be_asked_of_runs_that_have_just_begun(one, tmp_path):
 def test_claim_reads_what_its_runs_record_and_asks_for_epochs_that_they_have(one, tmp_path):
     shares = pandas.DataFrame({"frequency": [1, 2, 3], "initial": 1 / 3, "final": 1 / 3})
     shares.to_csv(tmp_path / runs.SPECTRUM)
-    write_path(tmp_path, one.runs[0] if one.runs else "", [10**6, 10**7], [0, 1], [0, 0])
+    write_path(tmp_path, str(one.runs[0]) if one.runs else "", [10**6, 10**7], [0, 1], [0, 0])
     columns, values = read_by(one, tmp_path)
     # Every level is reached in these runs: a Never is an epoch past the end of the run.
     assert all(not isinstance(v, Never) and numpy.isfinite(v) for v in values)
-    for config in (RUNS[r].config for r in one.runs):
+    for config in (r.config for r in one.runs):
         recorded = set(COLUMNS)
         if not config.log_nlm_cosine:
             recorded.discard("nlm_cosine")
@@ -109,9 +109,9 @@ def test_claim_reads_what_its_runs_record_and_asks_for_epochs_that_they_have(one
 @pytest.mark.parametrize("one", CLAIMS, ids=ids(CLAIMS))
 def test_published_runs_give_every_claim_a_number(one):
     """Whatever the verdict, and of unfinished runs what they have come to so far."""
-    complete = [bool(list(RESULTS.glob(f"{run}/seed_*/{runs.SUMMARY}"))) for run in one.runs]
+    complete = [bool(list(RESULTS.glob(f"{run.name}/seed_*/{runs.SUMMARY}"))) for run in one.runs]
     if one.figure == "12":  # has to be made beside the run, from its weights
-        complete += [bool(list(RESULTS.glob(f"{r}/seed_*/{runs.SPECTRUM}"))) for r in one.runs]
+        complete += [bool(list(RESULTS.glob(f"{r.name}/seed_*/{runs.SPECTRUM}"))) for r in one.runs]
     found = judge(one, Evidence(ROOT / "no such folder", RESULTS))
     assert (found.verdict != "not run") is all(complete)
     assert re.search(r"\d", found.measured)

@@ -10,16 +10,16 @@ import numpy
 import pandas
 import pytest
 
-import claims
-import runs
-from checks import Less
-from claims_grids import BAND, IN_BAND, OUTSIDE, PUBLISHED
-from claims_related import QKV, RELATED
-from config import RunConfig
-from experiments import RELATED_FIGURES, RELATED_RUNS
-from measures import Never
-from session import Session
-from verdicts import Evidence, judge
+from claims import RELATED
+from configuration import runs
+from configuration.config import RunConfig
+from experiment.claim import Less
+from experiment.quantity import Never
+from judging.verdicts import Evidence, judge
+from related import architectures, delay_map
+from related.landscape import QKV
+from tests.house import CATALOG, RELATED_RUNS
+from training.session import Session
 
 IDS = [f"{c.panel} {c.words}" for c in RELATED]
 
@@ -28,10 +28,10 @@ IDS = [f"{c.panel} {c.words}" for c in RELATED]
 def test_claim_is_complete_and_its_runs_have_its_size(one):
     assert one.words and one.paper and one.source and one.checks
     assert re.search(r"\d|<|≤", one.held_to)
-    figure = RELATED_FIGURES[one.figure]
+    figure = CATALOG.related[one.figure]
     assert one.panel in {figure.id, *(p.id for p in figure.panels)}
-    assert one.runs and set(one.runs) <= {r.name for r in figure.runs}
-    assert all(RELATED_RUNS[run].kept_as(one.size) for run in one.runs)
+    assert one.runs and set(one.runs) <= set(figure.runs)
+    assert all(run.kept_as(one.size) for run in one.runs)
 
 
 def test_claims_are_told_apart():
@@ -45,28 +45,22 @@ def test_claims_are_told_apart():
 
 def test_every_figure_has_claims_in_the_order_of_the_manifest():
     figures = [c.figure for c in RELATED]
-    assert list(dict.fromkeys(figures)) == list(RELATED_FIGURES)
-    assert len(figures) >= 20 and min(map(figures.count, RELATED_FIGURES)) >= 3
-    assert claims.RELATED is RELATED
+    assert list(dict.fromkeys(figures)) == list(CATALOG.related)
+    assert len(figures) >= 20 and min(map(figures.count, CATALOG.related)) >= 3
 
 
-def test_the_band_of_the_map_is_that_of_its_runs():
-    for table, inside in ((IN_BAND, True), (OUTSIDE, False)):
-        for modulus, batches in table.items():
-            for batch in batches:
-                config = RELATED_RUNS[f"div_power_p{modulus}_b{batch}"].at("cpu")
-                ratio = config.train_examples / config.batch_size
-                assert (BAND[0] <= ratio <= BAND[1]) is inside
-    cells = {(m, b) for table in (IN_BAND, OUTSIDE) for m in table for b in table[m]}
-    on_cpu = RELATED_FIGURES["delay-map"].at("cpu").runs
-    assert {f"div_power_p{m}_b{b}" for m, b in cells} == {r.name for r in on_cpu}
+def test_the_cells_of_the_band_are_those_of_002():
+    inside = {(m, b) for m in (47, 97, 197) for b in (8, 32, 128, 512) if delay_map._in_band(m, b)}
+    assert inside == {(47, 8), (97, 8), (97, 32), (197, 32), (197, 128)}
 
 
 def test_published_steps_are_the_epochs_times_the_updates_of_an_epoch():
-    for network, table in PUBLISHED.items():
-        for percent, (epochs, steps) in table.items():
-            config = RELATED_RUNS[f"add_pku_{network}_{percent}"].config
-            assert config.steps_per_epoch * epochs == steps
+    for network, percent, steps in (
+        ("transformer", 30, 3_630),
+        ("MLP", 70, 6_500),
+        ("LSTM", 70, 1_417),
+    ):
+        assert architectures.published_steps(network, percent) == steps
 
 
 # ---------------------------------------------------------------------------------- on tables
@@ -101,7 +95,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("one", RELATED, ids=IDS)
 def test_claim_gives_a_number_for_runs_that_reach_every_level(one, folder):
-    tables = {r: table_of(RELATED_RUNS[r].at(one.size), folder, 0.02, 0.06) for r in one.runs}
+    tables = {r: table_of(r.at(one.size), folder, 0.02, 0.06) for r in one.runs}
     values = [q.of(tables) for c in one.checks for q in c.quantities]
     assert all(not isinstance(v, Never) and numpy.isfinite(v) for v in values)
 
@@ -114,7 +108,7 @@ def test_claim_can_fail(one, folder):
     for behaviours in ((early, early), (late, late), (never, never), (memory, memory),
                        (early, memory)):  # fmt: skip
         tables = {
-            run: table_of(RELATED_RUNS[run].at(one.size), folder, *behaviours[k % 2])
+            run: table_of(run.at(one.size), folder, *behaviours[k % 2])
             for k, run in enumerate(one.runs)
         }
         flat = {run: table.assign(dimension_train=10.0) for run, table in tables.items()}
@@ -129,7 +123,7 @@ def test_claim_can_fail(one, folder):
 def test_columns_of_claims_are_recorded_by_their_runs():
     for one in RELATED:
         for run in one.runs:
-            config = RELATED_RUNS[run].at(one.size)
+            config = run.at(one.size)
             if one.figure == "dimension":
                 assert config.log_dimension and config.dimension_split == "train"
             if one.panel == "landscape attention":

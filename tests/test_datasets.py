@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-import config_rules
 import datasets
-import operations
-from config import RunConfig
-from session import Session
+from configuration import rules
+from configuration.config import RunConfig
+from training import operations
+from training.session import Session
 
 BASE = RunConfig(lr=0.01)
 TOKENS = RunConfig(lr=0.01, dataset="tokens", network="transformer", modulo=7)
@@ -89,11 +89,11 @@ def equations(config):
     assert task.inputs.min() >= 0 and task.inputs.max() < task.num_inputs == config.vocabulary
     assert task.targets.min() >= 0 and task.targets.max() < task.num_results <= task.num_classes
     rows = [tuple(row) for row in task.inputs.tolist()]
-    assert len(set(rows)) == len(rows) == config_rules.num_examples(config)
+    assert len(set(rows)) == len(rows) == rules.num_examples(config)
     return list(zip(rows, task.targets.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("operation", config_rules.MODULAR_OPERATIONS)
+@pytest.mark.parametrize("operation", rules.MODULAR_OPERATIONS)
 def test_every_equation_is_x_sign_y_equals_with_its_own_result(operation):
     config = replace(TOKENS, binary_operation=operation)
     found = equations(config)
@@ -135,7 +135,7 @@ def test_end_of_sequence_opens_each_equation():
     assert found == [((9, *tokens), target) for tokens, target in equations(TOKENS)]
 
 
-@pytest.mark.parametrize("name", config_rules.PERMUTATION_OPERATIONS)
+@pytest.mark.parametrize("name", rules.PERMUTATION_OPERATIONS)
 @pytest.mark.parametrize("identity", [True, False])
 def test_permutation_equations_hold_every_pair_the_identity_left_out_or_not(name, identity):
     config = replace(TOKENS, modulo=113, binary_operation=name, exclude_identity=not identity)
@@ -195,7 +195,7 @@ def test_a_sum_that_does_not_fit_is_refused_in_one_line(modulo, terms):
 )
 def test_the_configuration_counts_the_examples_that_are_built(config):
     task = datasets.TASKS[config.dataset](config)
-    assert len(task.inputs) == len(task.targets) == config_rules.num_examples(config)
+    assert len(task.inputs) == len(task.targets) == rules.num_examples(config)
     assert task.targets.max() < task.num_results == task.num_classes
 
 

@@ -9,9 +9,9 @@ from torch import nn, tensor
 import metrics
 import optimizers
 import stablemax
-from config import RunConfig
+from configuration.config import RunConfig
 from models import MLP
-from session import Session
+from training.session import Session
 
 LN2 = math.log(2)
 

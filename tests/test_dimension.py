@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-import dimension
 import models
-from config import RunConfig
+from configuration.config import RunConfig
+from training import dimension
 
 
 def cloud(points, width, seed=0):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from launcher import ROOT, wait_until
 
-import experiments
+from tests.house import CATALOG
 
 # As far as the scripts can see, a Python without packages whose venvs and pip succeed at once. It
 # keeps a log, fails where the file `pip_fails` is, waits while `pip_waits` is, and hands everything
@@ -188,7 +188,7 @@ def test_the_pins_decide_whether_an_environment_is_complete(checkout):
 def test_bad_input_is_one_line_and_is_answered_before_anything_is_installed(checkout):
     answer = checkout.run("run_main_experiments.sh", "--figures", "99")
     assert answer.returncode == 2
-    choices = ", ".join([*experiments.ALL_FIGURES, experiments.RELATED])
+    choices = CATALOG.choices
     assert answer.stderr == f"unknown figure '99'; choose from {choices}\n"
     assert checkout.log() == []
 

@@ -6,8 +6,8 @@ import torch
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-import config_rules
-import images
+from configuration import rules
+from training import images
 
 DTYPES = (torch.float32, torch.float64)
 TURNED = {torch.float32: 1e-4, torch.float64: 1e-12}  # a place is off by some roundings of S
@@ -28,7 +28,7 @@ def square(row):
 @pytest.mark.parametrize("name", ["embedded", "digits"])
 def test_source_holds_as_many_images_as_the_configuration_counts(name):
     pixels, digits = images.load(name)
-    assert len(pixels) == len(digits) == config_rules.MNIST_IMAGES[name]
+    assert len(pixels) == len(digits) == rules.MNIST_IMAGES[name]
     assert set(digits.tolist()) == set(range(10))
     assert pixels.min() == 0 and pixels.max() == 1
     assert pixels.shape[1] == {"embedded": 784, "digits": 64}[name]

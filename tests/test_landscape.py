@@ -8,13 +8,11 @@ import pandas
 import pytest
 import torch
 
-import landscape
 import metrics
-import runs
-import spectrum
-import surface
 import train
-from config import RunConfig
+from configuration import runs
+from configuration.config import RunConfig
+from weights import landscape, spectrum, surface
 
 SMALL = RunConfig(
     modulo=7,

@@ -13,12 +13,14 @@ import sys
 import pytest
 from launcher import ROOT, Launcher, is_alive, wait_until
 
-import experiments
 import launch
-import local
-import plan
-import progress
-import runs
+from configuration import runs
+from launching import local, plan, progress
+from paper.figure_1 import ADD_SOFTMAX64, STABLEMAX
+from paper.figure_4 import PARITY
+from paper.figure_6 import TRANSFORMER
+from paper.settings import MLP, QUICK_MLP
+from tests.house import CATALOG
 
 RELATED = "division, s5, architectures, optimizers, k-sum, delay-map, landscape, mnist, dimension"
 CHOICES = f"1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, controls, {RELATED}, related"
@@ -135,7 +137,7 @@ def test_starting_imports_nothing_slow():
 
 
 def test_a_shared_run_is_planned_once_for_each_seed():
-    figures = experiments.find_figures(["1", "4"])
+    figures = CATALOG.figures(["1", "4"])
     jobs = plan.plan(figures, size="full", seeds=[1, 2], root="r")
     names = {run.name for figure in figures for run in figure.runs}
     assert len(names) == 9  # add_stablemax is in both
@@ -145,14 +147,14 @@ def test_a_shared_run_is_planned_once_for_each_seed():
 
 
 def test_the_longest_run_is_planned_first():
-    jobs = plan.plan(experiments.find_figures([]), size="full", seeds=[42], root="r")
+    jobs = plan.plan(CATALOG.figures([]), size="full", seeds=[42], root="r")
     expected = [plan.expected_seconds(job.config) for job in jobs]
     assert expected == sorted(expected, reverse=True)
     assert min(expected) > 0
 
 
 def test_expected_seconds_follow_steps_examples_and_precision():
-    base = experiments.STABLEMAX
+    base = STABLEMAX
     seconds = plan.expected_seconds(base)
     assert seconds == pytest.approx(100_000 * plan.MEASURED_MS["mlp"][1] / 1000)
     assert plan.expected_seconds(dataclasses.replace(base, num_epochs=50_000)) == seconds / 2
@@ -163,12 +165,10 @@ def test_expected_seconds_follow_steps_examples_and_precision():
 
 
 def test_training_examples_are_those_of_the_paper():
-    assert experiments.MLP.train_examples == 5107  # 40 % of 113^2
-    assert experiments.TRANSFORMER.train_examples == 5017  # 40 % of 112^2
-    assert experiments.PARITY.train_examples == 1000
-    divide = dataclasses.replace(
-        experiments.MLP, binary_operation="divide_mod", modulo=97, train_fraction=0.5
-    )
+    assert MLP.train_examples == 5107  # 40 % of 113^2
+    assert TRANSFORMER.train_examples == 5017  # 40 % of 112^2
+    assert PARITY.train_examples == 1000
+    divide = dataclasses.replace(MLP, binary_operation="divide_mod", modulo=97, train_fraction=0.5)
     assert divide.train_examples == 97 * 96 // 2  # no division by 0
 
 
@@ -196,11 +196,11 @@ def test_list_shows_what_is_finished_for_each_seed_and_form_and_writes_nothing(l
 
 
 def test_list_sums_up_long_grids_unless_they_are_named(launcher):
-    grid = experiments.RELATED_FIGURES["delay-map"]
+    grid = CATALOG.related["delay-map"]
     done = {run.name: "finish" for run in grid.at("quick").runs}
     assert launcher.run(*quick("delay-map"), fake=done).returncode == 0
     every = launcher.run("--list").stdout
-    assert [f for f in experiments.ALL_FIGURES if f"\nFigure {f}: " not in f"\n{every}"] == []
+    assert [f for f in CATALOG.all if f"\nFigure {f}: " not in f"\n{every}"] == []
     assert "div_power_p47_b8" not in every and len(every.splitlines()) < 250
     summed = every.split("Figure delay-map: ")[1].split("\n\n")[0]
     assert "quick   6 runs, 6 finished, at most" in summed
@@ -289,7 +289,7 @@ def test_figures_with_seeds_of_their_own_are_computed_and_drawn_from_these(launc
 
 
 def test_finished_cells_of_a_grid_are_skipped_and_killed_ones_resumed(launcher):
-    cells = [run.name for run in experiments.RELATED_FIGURES["delay-map"].at("quick").runs]
+    cells = [run.name for run in CATALOG.related["delay-map"].at("quick").runs]
     hang = dict.fromkeys(cells[:2], "hang") | dict.fromkeys(cells[2:4], "fail")
     first = launcher.start(*quick("delay-map"), "--jobs", "6", fake=hang)
     launcher.wait_for("end", 2)
@@ -307,7 +307,7 @@ def test_finished_cells_of_a_grid_are_skipped_and_killed_ones_resumed(launcher):
 
 
 def test_a_run_that_stopped_before_its_budget_is_finished(launcher):
-    run = experiments.find_run("div_power_p47_b8")
+    run = CATALOG.run("div_power_p47_b8")
     _, config = run.form("quick", 42)
     assert config.stop_at == "test_accuracy"
     with runs.RunFolder(launcher.folder(run.name), config) as folder:
@@ -355,7 +355,7 @@ def test_an_unusable_root_is_refused_in_one_line(launcher):
 
 
 def test_a_failing_run_stops_no_other_and_its_log_is_shown(launcher):
-    longest = plan.plan(experiments.find_figures(["1"]), size="quick", seeds=[42], root="r")[0].run
+    longest = plan.plan(CATALOG.figures(["1"]), size="quick", seeds=[42], root="r")[0].run
     answer = launcher.run(*quick_1("--jobs", "1"), fake={longest: "fail"})
     assert answer.returncode == 1
     assert launcher.events("start")[0][1] == longest
@@ -395,7 +395,7 @@ def most_at_once(events, device=None) -> int:
 
 
 def test_as_many_runs_at_once_as_jobs_and_never_more(launcher):
-    meet = {run.name: "meet" for run in experiments.FIGURES["2"].runs}
+    meet = {run.name: "meet" for run in CATALOG.paper["2"].runs}
     answer = launcher.run("--figures", "2", "--device", "cpu", "--jobs", "2", fake=meet)
     assert answer.returncode == 0, answer.stdout
     assert len(launcher.events("end")) == 9
@@ -403,7 +403,7 @@ def test_as_many_runs_at_once_as_jobs_and_never_more(launcher):
 
 
 def test_runs_are_spread_over_devices(launcher):
-    meet = {run.name: "meet" for run in experiments.FIGURES["2"].runs}
+    meet = {run.name: "meet" for run in CATALOG.paper["2"].runs}
     devices = ("--device", "cuda:0,cuda:1", "--jobs", "1")
     answer = launcher.run("--figures", "2", *devices, fake=meet, gpus=2)
     assert answer.returncode == 0, answer.stdout
@@ -482,7 +482,7 @@ def test_runs_outlive_a_killed_launcher_and_are_shared_by_the_next(launcher):
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(launcher, force):
-    _, config = experiments.find_run("add_stablemax").form("quick", 42)
+    _, config = CATALOG.run("add_stablemax").form("quick", 42)
     with runs.RunFolder(launcher.folder("add_stablemax"), config):
         process = launcher.start(*quick_1("--jobs", "1", *force))
         launcher.wait_for("end", 2)  # the others end while this one is held
@@ -496,7 +496,7 @@ def test_a_run_of_another_process_takes_no_slot_and_is_continued_when_released(l
 
 
 def test_a_result_of_another_process_is_taken_as_it_is_even_with_force(launcher):
-    _, config = experiments.find_run("add_stablemax").form("quick", 42)
+    _, config = CATALOG.run("add_stablemax").form("quick", 42)
     with runs.RunFolder(launcher.folder("add_stablemax"), config) as folder:
         process = launcher.start(*quick_1("--force"))
         launcher.wait_for("end", 2)
@@ -533,7 +533,7 @@ def test_the_same_command_twice_at_once_computes_each_run_once(launcher):
 def test_off_a_terminal_a_plain_line_at_intervals_says_where_each_run_is(launcher):
     slow = {"add_softmax64": "slow"}
     process = launcher.start(*quick_1("--jobs", "1", "--interval", "0.1"), fake=slow)
-    epochs = experiments.ADD_SOFTMAX64.quick.num_epochs
+    epochs = ADD_SOFTMAX64.quick.num_epochs
     where = f"quick/add_softmax64 seed 42 on cpu: epoch 0/{epochs}, train 100.0 %, test 25.0 %"
     line = ""
     while where not in line:
@@ -548,7 +548,7 @@ def test_off_a_terminal_a_plain_line_at_intervals_says_where_each_run_is(launche
 def test_where_the_budget_is_in_steps_progress_is_in_steps(launcher):
     slow = {"div_toth_30": "slow"}
     process = launcher.start(*quick("division"), "--interval", "0.1", fake=slow)
-    budget = experiments.find_run("div_toth_30").quick.num_steps
+    budget = CATALOG.run("div_toth_30").quick.num_steps
     where = f"quick/div_toth_30 seed 42 on cpu: step 0/{budget}, train 100.0 %"
     line = ""
     while where not in line:
@@ -562,7 +562,7 @@ def test_where_the_budget_is_in_steps_progress_is_in_steps(launcher):
 
 
 def test_the_share_done_of_a_run_counts_its_updates(tmp_path):
-    figures = [experiments.RELATED_FIGURES["mnist"]]
+    figures = [CATALOG.related["mnist"]]
     job = plan.plan(figures, size="quick", root=tmp_path)[0]
     task = local.Task(job=job, force=False)
     task.look()
@@ -590,7 +590,7 @@ def test_on_a_terminal_there_is_a_bar_and_a_line_for_each_running_run(launcher):
             return False
         return True
 
-    epochs = experiments.QUICK_MLP.num_epochs
+    epochs = QUICK_MLP.num_epochs
     line = "{} 42 cpu epoch 0/{} train 100.0% test 25.0%"
     wanted = [line.format(run, epochs).encode() for run in FIGURE_1[1:]] + [b"  0%|", b"0/3 runs"]
     while not all(text in shown for text in wanted) and read():

@@ -6,17 +6,14 @@ import pandas
 import pytest
 from made_runs import A, B, table, write_path
 
-import runs
-from checks import at_least, at_most
-from measures import (
+from configuration import runs
+from experiment.claim import at_least, at_most
+from experiment.quantity import (
     Never,
     NotMeasured,
-    along_radius,
     at,
     combine,
     delay,
-    drawn,
-    drawn_slope,
     earliest,
     epoch_of_largest,
     first,
@@ -29,6 +26,8 @@ from measures import (
     show,
     smallest,
 )
+from paper.figure_3 import drawn, drawn_slope
+from paper.figure_7 import ADD_SGD_PATH, along_radius
 
 TABLES = {
     A: table(
@@ -133,15 +132,17 @@ def test_values_are_shown_in_their_unit(value, unit, text):
 def test_moves_along_the_radius_count_from_the_fitted_network_on(tmp_path):
     # Before it is fitted the path goes inwards; then twice at 60 degrees, once outwards.
     steps, root = [0, 100, 200, 300, 400, 500], 3**0.5
-    write_path(tmp_path, "r", steps, [9, 5, 0, 1, 2, 4], [0, 0, 0, root, 2 * root, 2 * root])
+    write_path(
+        tmp_path, ADD_SGD_PATH.name, steps, [9, 5, 0, 1, 2, 4], [0, 0, 0, root, 2 * root, 2 * root]
+    )
     table = pandas.DataFrame({"epoch": [0, 200], "train_accuracy": [0.5, 1.0]})
     table.attrs["folder"] = tmp_path
-    assert along_radius("r", "r").of({"r": table}) == pytest.approx(0.5)
+    assert along_radius(ADD_SGD_PATH).of({ADD_SGD_PATH: table}) == pytest.approx(0.5)
     table["train_accuracy"] = 0.9
-    assert along_radius("r", "r").of({"r": table}) == Never(by=200)
+    assert along_radius(ADD_SGD_PATH).of({ADD_SGD_PATH: table}) == Never(by=200)
     (tmp_path / runs.PATHS).unlink()
     with pytest.raises(NotMeasured, match="--figures 7 makes it"):
-        along_radius("r", "r").of({"r": table})
+        along_radius(ADD_SGD_PATH).of({ADD_SGD_PATH: table})
 
 
 def test_delay_that_did_not_end_is_known_only_from_its_own_beginning(tmp_path):

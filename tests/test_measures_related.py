@@ -9,9 +9,9 @@ import numpy
 import pandas
 import pytest
 
-from checks import Less, at_most
-from measures import Never, NotMeasured, at, show
-from measures_related import (
+from configuration.runs import SURFACES
+from experiment.claim import Less, at_most
+from experiment.outcomes import (
     Delay,
     best_within,
     dimension_column,
@@ -26,7 +26,8 @@ from measures_related import (
     rise,
     steps_to,
 )
-from quantities_related import (
+from experiment.quantity import Never, NotMeasured, at, show
+from related.quantities import (
     agreement,
     best,
     delay_of,
@@ -41,7 +42,6 @@ from quantities_related import (
     step_of_largest,
     surface_range,
 )
-from runs import SURFACES
 
 NAN = math.nan
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from networks import LSTM, EmbeddingMLP
+from training.networks import LSTM, EmbeddingMLP
 
 LSTM_SIZES = dict(vocab_size=7, num_classes=5, num_layers=2, model_dim=6, lstm_dim=9, bias=True)
 MLP_SIZES = dict(

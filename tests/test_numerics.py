@@ -7,8 +7,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-import numerics
-import rounding
+from documents import numerics, rounding
 from stablemax import softmax_cross_entropy
 
 TEXT = numerics.PAGE.read_text()

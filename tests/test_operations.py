@@ -6,8 +6,8 @@ import pytest
 import torch
 from sympy.combinatorics import Permutation
 
-import config_rules
-import operations
+from configuration import rules
+from training import operations
 
 # Written otherwise than in operations.py, for Python's own integers.
 EXACT = {
@@ -34,7 +34,7 @@ PAIRS = list(itertools.product(range(120), repeat=2))
 
 def modular_table(name, p):
     """[(x, y, result)] over all pairs that have one."""
-    first = name in config_rules.DIVISIONS
+    first = name in rules.DIVISIONS
     pairs = torch.cartesian_prod(torch.arange(p), torch.arange(int(first), p))
     results = operations.OPERATIONS[name](pairs[:, 0], pairs[:, 1], p)
     assert results.dtype == torch.int64
@@ -48,9 +48,9 @@ def permutation_table(name):
 
 
 def test_the_operations_are_those_of_the_configuration():
-    assert tuple(operations.OPERATIONS) == config_rules.MODULAR_OPERATIONS == tuple(EXACT)
-    assert tuple(operations.PERMUTATION_OPERATIONS) == config_rules.PERMUTATION_OPERATIONS
-    assert len(operations.PERMUTATIONS) == config_rules.PERMUTATIONS
+    assert tuple(operations.OPERATIONS) == rules.MODULAR_OPERATIONS == tuple(EXACT)
+    assert tuple(operations.PERMUTATION_OPERATIONS) == rules.PERMUTATION_OPERATIONS
+    assert len(operations.PERMUTATIONS) == rules.PERMUTATIONS
 
 
 @pytest.mark.parametrize("p", PRIMES)
@@ -117,7 +117,7 @@ def test_permutations_stand_in_the_order_of_itertools_the_identity_first():
     assert ROWS[0] == (0, 1, 2, 3, 4)
 
 
-@pytest.mark.parametrize("name", config_rules.PERMUTATION_OPERATIONS)
+@pytest.mark.parametrize("name", rules.PERMUTATION_OPERATIONS)
 def test_every_product_is_sympys(name, group):
     table = permutation_table(name).flatten().tolist()
     product = BY_SYMPY[name]

@@ -15,12 +15,13 @@ import pandas
 import pytest
 from matplotlib.colors import to_hex, to_rgba
 
-import panels_appendix
 import plots
-import runs
-from config import RunConfig
-from experiments import FIGURES, Curve, Figure, Panel, Run
+from configuration import runs
+from configuration.config import RunConfig
+from experiment.figure import Curve, Figure, Panel, Run
 from models import AUTHORS_ENCODER, MLP, Transformer
+from plotting import appendix_panels
+from tests.house import CATALOG
 
 BASE = RunConfig(lr=0.5, optimizer="SGD", num_epochs=400)
 EPOCHS = [0, 100, 200, 300, 400]
@@ -152,14 +153,14 @@ def test_every_tensor_of_every_network_has_a_name_of_its_own_in_words(bias, laye
     )
     for network in networks:
         parameters = [name for name, _ in network.named_parameters()]
-        shown = [panels_appendix.tensor_name(p, parameters) for p in parameters]
+        shown = [appendix_panels.tensor_name(p, parameters) for p in parameters]
         assert len(set(shown)) == len(shown)
         assert not any("." in name or "_" in name for name in shown)
         assert sum("bias" in name for name in shown) == sum("bias" in p for p in parameters)
 
 
 def test_an_unknown_tensor_keeps_its_name():
-    assert panels_appendix.tensor_name("layers.0.gate.weight", ["layers.0.gate.weight"]) == (
+    assert appendix_panels.tensor_name("layers.0.gate.weight", ["layers.0.gate.weight"]) == (
         "layers.0.gate.weight"
     )
 
@@ -186,8 +187,8 @@ def test_the_l2_term_is_half_the_weight_decay_times_the_squared_norm(places):
 
 def test_the_l2_penalty_counts_in_full():
     penalty = replace(BASE, regularization="l2", lambda_l2=0.01, weight_decay=0.002)
-    assert panels_appendix.l2_coefficient(penalty) == pytest.approx(0.011)
-    assert panels_appendix.l2_coefficient(replace(BASE, regularization="l1")) == 0
+    assert appendix_panels.l2_coefficient(penalty) == pytest.approx(0.011)
+    assert appendix_panels.l2_coefficient(replace(BASE, regularization="l1")) == 0
 
 
 # ---------------------------------------------------------------------------------- figure 10
@@ -385,7 +386,7 @@ def test_the_title_fits_and_four_panels_stand_two_by_two(panels, places):
     several = tuple(
         Panel(id=str(i), title="x", kind="accuracy", curves=(curve,)) for i in range(panels)
     )
-    longest = max(FIGURES.values(), key=lambda f: len(f.title) * (len(f.panels) == 1))
+    longest = max(CATALOG.paper.values(), key=lambda f: len(f.title) * (len(f.panels) == 1))
     picture = plots.draw_figure(replace(longest, panels=several), **places.roots)
     picture.draw_without_rendering()
     (title,) = [t for t in picture.texts if longest.title in t.get_text()]

@@ -13,13 +13,11 @@ from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
 from test_panels_appendix import Places, curves_of, legend, texts
 
-import panels_dimension
-import panels_grids
-import panels_related
 import plots
-import runs
-from config import RunConfig
-from panels import Line
+from configuration import runs
+from configuration.config import RunConfig
+from plotting import dimension_panels, map_panels, step_panels
+from plotting.panels import Line
 
 BASE = RunConfig(
     dataset="tokens",
@@ -34,7 +32,7 @@ BASE = RunConfig(
 )
 EPOCHS = [0, 100, 200, 300, 400]
 STEPS = [0, 300, 600, 900, 1_200]
-QKV = panels_related.FIRST_LAYER
+QKV = step_panels.FIRST_LAYER
 LATE = {"train_accuracy": [0, 0.96, 1, 1, 1], "test_accuracy": [0, 0.1, 0.1, 0.6, 1]}
 SOON = {"train_accuracy": [0, 0.96, 1, 1, 1], "test_accuracy": [0, 0.1, 1, 1, 1]}
 MEMORY = {"train_accuracy": [0, 0.96, 1, 1, 1], "test_accuracy": [0, 0.1, 0.1, 0.1, 0.1]}
@@ -260,7 +258,7 @@ def test_the_line_runs_around_the_cells_of_the_band(places):
     sides = {
         (tuple(map(float, x.get_xdata())), tuple(map(float, x.get_ydata())))
         for x in axes.lines
-        if to_hex(x.get_color()) == panels_grids.OUTLINE.lower()
+        if to_hex(x.get_color()) == map_panels.OUTLINE.lower()
     }
     # in the band: columns 0 and 1 of the upper row, column 0 of the lower one
     assert sides == {
@@ -273,7 +271,7 @@ def test_the_line_runs_around_the_cells_of_the_band(places):
 @pytest.mark.parametrize("size, batch, inside", [(800, 8, True), (799, 8, False), (6400, 8, True),
                                                  (6401, 8, False)])  # fmt: skip
 def test_the_band_includes_its_ends(size, batch, inside):
-    assert panels_grids.in_band(size, batch) is inside
+    assert map_panels.in_band(size, batch) is inside
 
 
 def test_a_map_of_runs_that_all_fail_or_are_all_alike_is_drawn(places):
@@ -290,7 +288,7 @@ def test_a_map_of_runs_that_all_fail_or_are_all_alike_is_drawn(places):
      (1_249, "1.2k"), (57_430, "57.4k"), (142_600, "143k"), (2_000, "2k")],
 )  # fmt: skip
 def test_delays_are_written_short(value, text):
-    assert panels_grids._short(value) == text
+    assert map_panels._short(value) == text
 
 
 # ---------------------------------------------------------------------------------- surfaces
@@ -431,7 +429,7 @@ def test_few_seeds_are_drawn_one_by_one_beside_their_mean(count, places):
 
 def test_quantiles_of_students_t_are_those_of_its_density():
     """The density integrated by the trapezoidal rule between the two quantiles is 95 %."""
-    for freedom, quantile in enumerate(panels_related.STUDENT, 1):
+    for freedom, quantile in enumerate(step_panels.STUDENT, 1):
         x = numpy.linspace(-quantile, quantile, 200_001)
         log = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
         scale = math.exp(log) / math.sqrt(math.pi * freedom)
@@ -440,16 +438,16 @@ def test_quantiles_of_students_t_are_those_of_its_density():
 
 
 def test_one_value_has_no_interval_and_many_take_the_last_quantile():
-    assert panels_related.confidence(numpy.ones((1, 3))) is None
+    assert step_panels.confidence(numpy.ones((1, 3))) is None
     values = numpy.arange(100.0)[:, None]
-    expected = panels_related.STUDENT[-1] * numpy.std(values, ddof=1) / 10
-    assert panels_related.confidence(values) == pytest.approx([expected])
+    expected = step_panels.STUDENT[-1] * numpy.std(values, ddof=1) / 10
+    assert step_panels.confidence(values) == pytest.approx([expected])
 
 
 def test_colours_of_fractions_run_from_dark_to_light(places):
     drawn = dimensions(places, {p: (LATE, [FALLS]) for p in (30, 10, 50)})
     lines = [Line(run, label, "", plots.load_curve(run, **places.roots)) for run, label in drawn]
-    colors = panels_dimension.fraction_colors(lines)
+    colors = dimension_panels.fraction_colors(lines)
     light = [sum(to_rgba(colors[f])[:3]) for f in (0.1, 0.3, 0.5)]
     assert light == sorted(light) and len(set(light)) == 3
 
@@ -520,7 +518,7 @@ def test_a_run_without_measurements_names_the_flag(kind, places):
 
 # ---------------------------------------------------------------------------------- all kinds
 
-NEW = panels_related.KINDS | panels_grids.KINDS | panels_dimension.KINDS
+NEW = step_panels.KINDS | map_panels.KINDS | dimension_panels.KINDS
 
 
 def test_the_kinds_of_the_manifest_are_there():

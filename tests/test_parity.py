@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from config import RunConfig
-from flags import given_fields
-from session import Session
+from configuration.config import RunConfig
+from configuration.flags import given_fields
 from train import make_parser
+from training.session import Session
 
 FOLDER = Path(__file__).parent / "parity"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.csv"))

@@ -19,37 +19,31 @@ import numpy
 import pytest
 from matplotlib.colors import to_hex
 
-import config_rules
-import curves
-import panels
 import plots
-import runs
-from config import RunConfig
-from experiments import (
-    ADD_ORTHOADAMW,
-    ADD_SOFTMAX64,
-    ADD_STABLEMAX,
+from configuration import rules, runs
+from configuration.config import RunConfig
+from experiment.figure import (
     COLLAPSE_RUNS,
     FIGURE_1,
     FIGURE_2,
     FIGURE_3,
     FIGURE_4,
     FIGURE_6,
-    FIGURES,
     PRODUCT_STABLEMAX,
-    RELATED_FIGURES,
-    RELATED_RUNS,
     Curve,
     Figure,
     Panel,
     Run,
 )
+from paper.figure_1 import ADD_ORTHOADAMW, ADD_SOFTMAX64, ADD_STABLEMAX
+from plotting import curves, panels
+from tests.house import CATALOG, RELATED_RUNS
 
 ROOT = Path(plots.__file__).resolve().parent
 # Notebook -> (its figures, what is in the parentheses of a call beside the figure, their size).
 NOTEBOOKS = {
-    "paper_plots.ipynb": (FIGURES, "", "full"),
-    "related_plots.ipynb": (RELATED_FIGURES, ', size="cpu"', "cpu"),
+    "paper_plots.ipynb": (CATALOG.paper, "", "full"),
+    "related_plots.ipynb": (CATALOG.related, ', size="cpu"', "cpu"),
 }
 COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "softmax_collapse_label",
            "zero_terms", "weight_norm")  # fmt: skip
@@ -327,9 +321,9 @@ def test_a_damaged_table_is_not_drawn_and_this_is_said(content, places):
 
 @pytest.mark.parametrize("which", ["2", "4", "9", "11", "13", "16"])
 def test_legends_that_name_missing_runs_stay_inside_the_picture(which, places):
-    for run in {panel.curves[0].run for panel in FIGURES[which].panels}:
+    for run in {panel.curves[0].run for panel in CATALOG.paper[which].panels}:
         write(places["runs_root"], run, rows=2)
-    picture = plots.draw_figure(FIGURES[which], **places)
+    picture = plots.draw_figure(CATALOG.paper[which], **places)
     assert "no complete run of" in texts(picture)
     picture.draw_without_rendering()
     boxes = [a.get_legend().get_window_extent() for a in picture.axes if a.get_legend()]
@@ -538,7 +532,7 @@ def test_size_and_quick_may_not_contradict_each_other(places):
 
 def grid_figure():
     """The delay map, all variants, with a kind of panel that needs no more than accuracies."""
-    figure = RELATED_FIGURES["delay-map"]
+    figure = CATALOG.related["delay-map"]
     every = tuple({c.run.name: c for p in figure.panels for c in p.curves}.values())
     return replace(figure, panels=(replace(figure.panels[0], kind="accuracy", curves=every),))
 
@@ -559,9 +553,9 @@ def test_a_grid_says_how_much_of_it_a_size_has_and_names_few_of_its_missing_runs
 
 
 def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
-    cells = RELATED_FIGURES["delay-map"].at("cpu").runs
+    cells = CATALOG.related["delay-map"].at("cpu").runs
     (said,) = curves.settings_of(cells, "cpu")
-    (arms,) = curves.settings_of(RELATED_FIGURES["optimizers"].at("cpu").runs, "cpu")
+    (arms,) = curves.settings_of(CATALOG.related["optimizers"].at("cpu").runs, "cpu")
     assert "lr 0.02 (6 of 18 runs)" in arms and " batch_size 128," in arms
     assert "addition mod 97; 30 %, 50 %, 70 % of the pairs; at most" in arms
     assert said == (
@@ -572,7 +566,7 @@ def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
 
 
 def test_runs_that_differ_in_their_share_alone_are_told_in_one_line():
-    runs_ = RELATED_FIGURES["dimension"].at("cpu").runs
+    runs_ = CATALOG.related["dimension"].at("cpu").runs
     assert curves.settings_of(runs_, "cpu") == [
         "addition mod 197, 20 %, 40 %, 50 % of the pairs, 8,000 steps, log_dimension 200"
     ]
@@ -601,9 +595,7 @@ def test_task_and_share_are_worded_from_the_configuration(change, task, share):
 
 
 def test_every_operation_has_words():
-    assert set(curves.OPERATIONS) == set(
-        (*config_rules.MODULAR_OPERATIONS, *config_rules.PERMUTATION_OPERATIONS)
-    )
+    assert set(curves.OPERATIONS) == set((*rules.MODULAR_OPERATIONS, *rules.PERMUTATION_OPERATIONS))
 
 
 def test_images_of_another_source_are_told():
@@ -630,7 +622,7 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
     monkeypatch.setattr(plots.subprocess, "run", succeed_into(calls))
     run = RELATED_RUNS["div_power_grokking"]
     write(places["runs_root"], run, size="cpu")
-    plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
+    plots.compute_tables(CATALOG.related["landscape"], size="cpu", runs_root=places["runs_root"])
     folder = runs.run_folder(places["runs_root"], "cpu/div_power_grokking", 42)
     assert [c[1:] for c in calls] == [
         [ROOT / "landscape.py", "--grid", "21", "--examples", "2048", "--normalisation", name,
@@ -638,7 +630,7 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
         for name in ("tensor", "filter")
     ]  # fmt: skip
     (folder / "surface_tensor.csv").write_text("")
-    plots.compute_tables(RELATED_FIGURES["landscape"], size="cpu", runs_root=places["runs_root"])
+    plots.compute_tables(CATALOG.related["landscape"], size="cpu", runs_root=places["runs_root"])
     assert [c[7] for c in calls[2:]] == ["filter"]
 
 
@@ -647,7 +639,7 @@ def test_quick_surfaces_are_told_once_that_they_are_small(places, monkeypatch):
     monkeypatch.setattr(plots.subprocess, "run", succeed_into(calls))
     for seed in (42, 43):
         write(places["runs_root"], run, seed, size="quick")
-    plots.compute_tables(RELATED_FIGURES["landscape"], size="quick", runs_root=places["runs_root"])
+    plots.compute_tables(CATALOG.related["landscape"], size="quick", runs_root=places["runs_root"])
     small = ["--grid", "11", "--examples", "512"]
     assert len(calls) == 4
     assert all(c[2:6] == small and len(c) == 10 for c in calls)
@@ -679,7 +671,7 @@ def test_labels_of_the_full_form_are_restated_for_the_quick_form():
 
 
 def test_a_budget_in_epochs_is_restated_in_the_steps_of_a_smaller_form():
-    run = RELATED_FIGURES["optimizers"].at("cpu").runs[0]
+    run = CATALOG.related["optimizers"].at("cpu").runs[0]
     title = f"accuracy in {run.config.num_epochs:,} epochs"
     assert curves.in_form(title, run, "cpu") == f"accuracy in {run.cpu.num_steps:,} steps"
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-import processes
 from conftest import ROOT
+from launching import processes
 
 PATIENCE = 60.0  # seconds; longer means a failure
 

@@ -5,9 +5,9 @@ import pytest
 from test_plots import write
 
 import plots
-import runs
-from experiments import FIGURES, RELATED_FIGURES
-from manifest import ADD_ORTHOADAMW
+from configuration import runs
+from paper.figure_1 import ADD_ORTHOADAMW
+from tests.house import CATALOG
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def columns_of(names: str, row: str, wanted: str) -> str:
 
 
 def test_measured_counts_in_steps_where_runs_are_so_long_in_steps(places, capsys):
-    figure = RELATED_FIGURES["division"]
+    figure = CATALOG.related["division"]
     write(places["runs_root"], figure.runs[0], test_accuracy=[0.0, 0.5, 1.0])
     plots.measured("division", **places)
     head, names, row = capsys.readouterr().out.splitlines()
@@ -39,7 +39,7 @@ def test_measured_counts_in_steps_where_runs_are_so_long_in_steps(places, capsys
 
 
 def test_measured_tells_cells_of_a_grid_apart_and_names_delay_and_outcome(places, capsys):
-    cells = RELATED_FIGURES["delay-map"].at("cpu").runs
+    cells = CATALOG.related["delay-map"].at("cpu").runs
     train, test = [0.0, 1.0, 1.0, 1.0, 1.0], [0.0, 0.1, 0.2, 0.2, 0.97]
     for run, accuracy in ((cells[0], test), (cells[5], [0.0, 1.0, 1.0, 1.0, 1.0])):
         write(places["runs_root"], run, size="cpu", train_accuracy=train, test_accuracy=accuracy)
@@ -81,7 +81,7 @@ RISING = {"train_accuracy": [0, 1, 1, 1, 1], "zero_terms": [0, 0, 0.25, 0.125, 0
 def test_measured_says_when_both_levels_of_collapse_are_reached_and_the_share_of_terms_of_0(
     places, capsys
 ):
-    run = FIGURES["2"].runs[0]
+    run = CATALOG.paper["2"].runs[0]
     collapse = [0, 0.39, 0.4, 0.5, 0.2]
     epochs, _ = write(places["runs_root"], run, softmax_collapse=collapse, **RISING)
     plots.measured("2", **places)
@@ -94,7 +94,9 @@ def test_measured_says_when_both_levels_of_collapse_are_reached_and_the_share_of
 
 
 def test_measured_speaks_of_no_softmax_where_the_loss_has_none(places, capsys):
-    write(places["runs_root"], FIGURES["1"].runs[1], softmax_collapse=[0, 1, 1, 1, 1], **RISING)
+    write(
+        places["runs_root"], CATALOG.paper["1"].runs[1], softmax_collapse=[0, 1, 1, 1, 1], **RISING
+    )
     plots.measured("1", **places)
     _, names, row, *_ = printed(capsys)
     assert "collapse" not in names and columns_of(names, row, "terms of 0 %, max") == "25.0"
@@ -103,7 +105,7 @@ def test_measured_speaks_of_no_softmax_where_the_loss_has_none(places, capsys):
 def test_measured_shows_the_cosines_of_figure_5_when_the_training_set_is_fitted(places, capsys):
     cosines = {"nlm_cosine": [0.1, 0.7, 0.8, 0.8, 0.8]}
     cosines |= {f"nlm_cosine/layers.{i}.weight": [0, x, 1, 1, 1] for i, x in enumerate((0.5, 0.9))}
-    write(places["runs_root"], FIGURES["5"].runs[0], **RISING, **cosines)
+    write(places["runs_root"], CATALOG.paper["5"].runs[0], **RISING, **cosines)
     plots.measured("5", **places)
     _, names, row, *_ = printed(capsys)
     assert columns_of(names, row, "cosine when fitted") == "0.700"
@@ -111,7 +113,10 @@ def test_measured_shows_the_cosines_of_figure_5_when_the_training_set_is_fitted(
 
 
 def test_measured_shows_the_l2_term_of_figure_6c_alone(places, capsys):
-    adamw, decayed = FIGURES["6"].panels[2].curves[0].run, FIGURES["6"].panels[-1].curves[0].run
+    adamw, decayed = (
+        CATALOG.paper["6"].panels[2].curves[0].run,
+        CATALOG.paper["6"].panels[-1].curves[0].run,
+    )
     norms = {"weight_norm": [1.0, 2.0, 10.0, 4.0, 5.0]}
     for run in (adamw, decayed):
         write(places["runs_root"], run, **RISING, **norms)
@@ -128,7 +133,7 @@ def test_measured_shows_the_shares_of_figure_10(places, capsys):
         "update_absorbed": [0.01, 0.2, 0.3, 0.35, 0.4],
         "zero_gradients": [0.03, 0, 0, 0, 0.02],
     }
-    write(places["runs_root"], FIGURES["10"].runs[0], **RISING, **shares)
+    write(places["runs_root"], CATALOG.paper["10"].runs[0], **RISING, **shares)
     plots.measured("10", **places)
     _, names, row, *_ = printed(capsys)
     assert columns_of(names, row, "absorbed %, first to last") == "1.00 to 40.00"
@@ -137,7 +142,7 @@ def test_measured_shows_the_shares_of_figure_10(places, capsys):
 
 @pytest.mark.parametrize("there", [True, False])
 def test_measured_counts_the_frequencies_of_figure_12(there, places, capsys):
-    run = FIGURES["12"].runs[0]
+    run = CATALOG.paper["12"].runs[0]
     write(places["runs_root"], run, **RISING)
     if there:
         table = {"operand": "first", "frequency": [1, 2, 3, 4], "initial": 0.25,
@@ -155,7 +160,9 @@ def test_measured_counts_the_frequencies_of_figure_12(there, places, capsys):
 def test_measured_tells_collapse_of_right_labels_apart_on_mnist(places, capsys):
     labelled = {"softmax_collapse_label": [0, 0.1, 0.2, 0.7, 0.8]}
     collapse = {"softmax_collapse": [1, 1, 1, 1, 1]}
-    epochs, _ = write(places["runs_root"], FIGURES["14"].runs[0], **RISING, **labelled, **collapse)
+    epochs, _ = write(
+        places["runs_root"], CATALOG.paper["14"].runs[0], **RISING, **labelled, **collapse
+    )
     plots.measured("14", **places)
     _, names, row, *_ = printed(capsys)
     assert columns_of(names, row, "collapse ≥ 50 % at") == "0"

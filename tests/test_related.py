@@ -8,15 +8,11 @@ from math import ceil
 
 import pytest
 
-import experiments
-import manifest_grids
-import manifest_presets
-import manifest_related
-import plan
-import progress
-from config import RunConfig
-from experiments import ALL_FIGURES, FIGURES, RELATED_FIGURES, RELATED_RUNS, RUNS, SIZES
-from manifest import Curve, Figure, Panel, Run, declare
+from configuration.config import RunConfig
+from experiment.figure import SIZES, Curve, Figure, Panel, Run, declare
+from launching import plan, progress
+from related import architectures, delay_map, k_sum, landscape, mnist, optimizers, presets, s5
+from tests.house import CATALOG, PAPER_RUNS, RELATED_RUNS
 
 # ---------------------------------------------------------------------------------- presets
 
@@ -91,9 +87,9 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", manifest_presets.PRESETS)
+@pytest.mark.parametrize("name", presets.PRESETS)
 def test_each_field_of_a_preset_has_the_published_value_and_no_other_is_set(name):
-    ours = asdict(manifest_presets.PRESETS[name])
+    ours = asdict(presets.PRESETS[name])
     default = {f.name: f.default for f in fields(RunConfig)}
     assert ours == default | PUBLISHED[name]
 
@@ -109,10 +105,10 @@ ARMS = {  # optimizer, lr, weight decay, momentum, dropout, decay of biases and 
 
 
 def test_the_six_optimizer_arms_are_the_published_ones():
-    assert list(manifest_presets.PKU_ARMS) == list(ARMS)
+    assert list(presets.PKU_ARMS) == list(ARMS)
     for arm, values in ARMS.items():
         for percent in range(10, 100, 10):
-            c = manifest_grids.OPTIMIZER_RUNS[arm, percent].config
+            c = optimizers.RUNS[arm, percent].config
             found = c.optimizer, c.lr, c.weight_decay, c.momentum, c.dropout, c.decay_all
             assert found == values
             assert (c.train_fraction, c.num_epochs, c.num_steps) == (percent / 100, 10_000, None)
@@ -121,7 +117,7 @@ def test_the_six_optimizer_arms_are_the_published_ones():
                 assert (c.lr_schedule, c.final_lr, c.warmup_start) == ("cosine", 0.0, 0.0)
             else:
                 assert c.lr_schedule == "constant" and c.betas == (0.9, 0.98)
-    assert len(manifest_grids.OPTIMIZER_RUNS) == 6 * 9
+    assert len(optimizers.RUNS) == 6 * 9
 
 
 @pytest.mark.parametrize(
@@ -136,7 +132,7 @@ def test_the_six_optimizer_arms_are_the_published_ones():
     ],
 )
 def test_sizes_of_the_data_are_the_published_ones(name, examples, trained_on, batches):
-    config = manifest_presets.PRESETS[name]
+    config = presets.PRESETS[name]
     assert plan.num_examples(config) == examples
     assert config.train_examples == trained_on
     assert config.steps_per_epoch == batches
@@ -146,17 +142,17 @@ def test_sizes_of_the_data_are_the_published_ones(name, examples, trained_on, ba
 
 
 def test_published_grids_are_whole():
-    architectures = {
+    found = {
         (c.network_kind, round(100 * c.train_fraction))
-        for c in (run.config for run in manifest_grids.ARCHITECTURE_RUNS.values())
+        for c in (run.config for run in architectures.RUNS.values())
     }
-    assert architectures == {
+    assert found == {
         (kind, percent)
         for kind in ("transformer", "embedding_mlp", "lstm")
         for percent in range(10, 100, 10)
     }
     cells = {}
-    for run in RELATED_FIGURES["delay-map"].runs:
+    for run in CATALOG.related["delay-map"].runs:
         c = run.config
         variant = c.embedding_noise, c.init_scale, c.weight_decay
         cells.setdefault((c.modulo, c.batch_size), []).append(variant)
@@ -165,13 +161,13 @@ def test_published_grids_are_whole():
     }
     plain, noise, scale = (0.0, 1.0, 1.0), (0.1, 1.0, 1.0), (0.0, 10.0, 1.0)
     assert all(found == [plain, noise, scale] for found in cells.values())
-    fractions = [run.config.train_fraction for run in RELATED_FIGURES["dimension"].runs]
+    fractions = [run.config.train_fraction for run in CATALOG.related["dimension"].runs]
     assert fractions == [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]
 
 
 def test_training_set_sizes_of_the_delay_map_are_those_of_its_rows():
     rows = {997: 298, 563: 95, 293: 26, 197: 12, 97: 2.8, 47: 0.6}  # thousands, as printed
-    for (modulus, _, _), run in manifest_grids.DELAY_RUNS.items():
+    for (modulus, _, _), run in delay_map.RUNS.items():
         thousands = run.config.train_examples / 1000
         assert rows[modulus] == pytest.approx(thousands, rel=0.08)
 
@@ -179,7 +175,7 @@ def test_training_set_sizes_of_the_delay_map_are_those_of_its_rows():
 def test_the_cpu_grid_of_delays_has_cells_inside_and_outside_the_band():
     ratios = [
         run.at("cpu").train_examples / run.at("cpu").batch_size
-        for run in RELATED_FIGURES["delay-map"].at("cpu").runs
+        for run in CATALOG.related["delay-map"].at("cpu").runs
     ]
     assert sum(100 <= r <= 800 for r in ratios) >= 4
     assert sum(r < 100 for r in ratios) >= 4
@@ -187,7 +183,7 @@ def test_the_cpu_grid_of_delays_has_cells_inside_and_outside_the_band():
 
 def test_the_vocabulary_of_002_follows_the_modulus_in_every_form():
     for figure in ("delay-map", "landscape"):
-        for run in RELATED_FIGURES[figure].runs:
+        for run in CATALOG.related[figure].runs:
             for c in filter(None, map(run.at, SIZES)):
                 assert c.vocab_size == 2 * c.modulo + 2
 
@@ -211,18 +207,18 @@ def test_the_batch_of_001_is_half_of_the_whole_data_set_and_at_most_512():
     batches = {name: c.batch_size for name, size, c in pku_forms() if size == "full"}
     assert (batches.pop("sum2_pku"), batches.pop("sum3_pku")) == (61, 512)
     assert set(batches.values()) == {512}
-    assert [manifest_presets.pku_batch(n) for n in (121, 1_023, 1_024, 14_641)] == [
+    assert [presets.pku_batch(n) for n in (121, 1_023, 1_024, 14_641)] == [
         61, 512, 512, 512,
     ]  # fmt: skip
 
 
 def test_the_k_test_is_of_published_size_also_on_a_cpu():
-    for terms, run in manifest_related.K_RUNS.items():
+    for terms, run in k_sum.RUNS.items():
         c = run.config
         assert (c.modulo, c.terms, c.train_fraction) == (11, terms, 0.5)
         assert plan.num_examples(c) == 11**terms
         assert run.kept_as("cpu") == "full"
-    assert [r.config.num_epochs for r in manifest_related.K_RUNS.values()] == [10_000, 2_000, 300]
+    assert [r.config.num_epochs for r in k_sum.RUNS.values()] == [10_000, 2_000, 300]
 
 
 def differing(a, b) -> set:
@@ -232,15 +228,15 @@ def differing(a, b) -> set:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_grokking_and_comprehension_are_a_matched_pair(size):
-    grokking = manifest_related.DIV_GROKKING.at(size)
-    for other in (manifest_related.DIV_COMPREHENSION, manifest_related.DIV_MEMORISATION):
+    grokking = landscape.GROKKING.at(size)
+    for other in (landscape.COMPREHENSION, landscape.MEMORISATION):
         assert differing(grokking, other.at(size)) == {"train_fraction"}
     shares = [
         run.at(size).train_fraction
         for run in (
-            manifest_related.DIV_MEMORISATION,
-            manifest_related.DIV_GROKKING,
-            manifest_related.DIV_COMPREHENSION,
+            landscape.MEMORISATION,
+            landscape.GROKKING,
+            landscape.COMPREHENSION,
         )
     ]
     assert shares == sorted(shares)
@@ -249,17 +245,17 @@ def test_grokking_and_comprehension_are_a_matched_pair(size):
 
 def test_the_mnist_runs_differ_in_what_is_compared():
     of = {key: run.config for key, run in (
-        ("mse", manifest_related.MNIST_MSE), ("ce", manifest_related.MNIST_CE),
-        ("augmented", manifest_related.MNIST_AUGMENTED), ("5000", manifest_related.MNIST_5000),
+        ("mse", mnist.MSE), ("ce", mnist.CROSS_ENTROPY),
+        ("augmented", mnist.AUGMENTED), ("5000", mnist.MORE_IMAGES),
     )}  # fmt: skip
-    assert of["mse"] == manifest_presets.OMNIGROK
+    assert of["mse"] == presets.OMNIGROK
     assert differing(of["mse"], of["ce"]) == {"loss_function"}
     assert differing(of["mse"], of["augmented"]) == {"rotation", "blur"}
     assert (of["augmented"].rotation, of["augmented"].blur) == (30.0, 1.0)
     assert differing(of["mse"], of["5000"]) == {"train_samples"}
-    cpu = manifest_related.MNIST_5000.at("cpu")
+    cpu = mnist.MORE_IMAGES.at("cpu")
     assert (cpu.train_samples, plan.num_examples(cpu)) == (4_000, 5_000)
-    assert differing(of["mse"], manifest_related.MNIST_MSE.at("cpu")) == {
+    assert differing(of["mse"], mnist.MSE.at("cpu")) == {
         "mnist_images", "train_precision", "softmax_precision",
     }  # fmt: skip
 
@@ -268,12 +264,12 @@ def test_the_mnist_runs_differ_in_what_is_compared():
 
 
 def test_the_nine_figures_stand_behind_those_of_the_paper_and_have_all_sizes():
-    assert list(RELATED_FIGURES) == [
+    assert list(CATALOG.related) == [
         "division", "s5", "architectures", "optimizers", "k-sum", "delay-map", "landscape",
         "mnist", "dimension",
     ]  # fmt: skip
-    assert list(ALL_FIGURES) == [*FIGURES, *RELATED_FIGURES]
-    for figure in RELATED_FIGURES.values():
+    assert list(CATALOG.all) == [*CATALOG.paper, *CATALOG.related]
+    for figure in CATALOG.related.values():
         ids = [panel.id for panel in figure.panels]
         assert len(set(ids)) == len(ids) and all(i.startswith(figure.id) for i in ids)
         for size in SIZES:
@@ -284,9 +280,9 @@ def test_the_nine_figures_stand_behind_those_of_the_paper_and_have_all_sizes():
 
 
 def test_a_name_stands_for_one_run_and_a_configuration_for_one_name():
-    runs = [c.run for f in RELATED_FIGURES.values() for p in f.panels for c in p.curves]
+    runs = [c.run for f in CATALOG.related.values() for p in f.panels for c in p.curves]
     assert len({id(run) for run in runs}) == len(RELATED_RUNS)
-    assert not RELATED_RUNS.keys() & RUNS.keys()
+    assert not RELATED_RUNS.keys() & PAPER_RUNS.keys()
     for size in ("full", "cpu"):
         forms = [r.at(size) for r in RELATED_RUNS.values() if r.kept_as(size) == size]
         assert len(set(forms)) == len(forms)
@@ -314,7 +310,7 @@ def core_minutes(figures, size) -> float:
 
 
 def test_quick_looks_take_minutes_and_cpu_sizes_less_than_an_hour_on_two_cores():
-    figures = RELATED_FIGURES.values()
+    figures = CATALOG.related.values()
     assert core_minutes(figures, "quick") < 15
     for figure in figures:
         jobs = plan.plan([figure], size="cpu", root="r")
@@ -376,16 +372,16 @@ def test_a_figure_leaves_out_what_a_size_does_not_have():
 
 
 def test_a_figure_is_shown_as_full_where_nothing_is_smaller():
-    assert {f.id for f in ALL_FIGURES.values() if f.shown_as("cpu") == "full"} == {
-        *FIGURES, "division", "k-sum",
+    assert {f.id for f in CATALOG.all.values() if f.shown_as("cpu") == "full"} == {
+        *CATALOG.paper, "division", "k-sum",
     }  # fmt: skip
-    assert {f.shown_as("quick") for f in ALL_FIGURES.values() if f.runs} == {"quick"}
-    fewer = replace(RELATED_FIGURES["division"], seeds={"full": (1, 2), "cpu": (1,)})
+    assert {f.shown_as("quick") for f in CATALOG.all.values() if f.runs} == {"quick"}
+    fewer = replace(CATALOG.related["division"], seeds={"full": (1, 2), "cpu": (1,)})
     assert fewer.shown_as("cpu") == "cpu"
 
 
 def test_each_figure_has_its_seeds_at_each_size_and_asked_ones_replace_them():
-    figures = [RELATED_FIGURES["dimension"], RELATED_FIGURES["division"]]
+    figures = [CATALOG.related["dimension"], CATALOG.related["division"]]
     wanted = {"full": {46, 47, 48, 49, 50}, "cpu": {46, 47}, "quick": {46}}
     for size, seeds in wanted.items():
         jobs = plan.plan(figures, size=size, root="r")
@@ -396,13 +392,13 @@ def test_each_figure_has_its_seeds_at_each_size_and_asked_ones_replace_them():
 
 
 def test_related_stands_for_all_related_figures_and_no_id_for_the_papers():
-    assert experiments.find_figures([]) == list(FIGURES.values())
-    assert experiments.find_figures(["related"]) == list(RELATED_FIGURES.values())
-    assert [f.id for f in experiments.find_figures(["mnist", "1", "s5"])] == ["1", "s5", "mnist"]
-    run = experiments.find_run("s5_toth_50")
-    assert run is manifest_related.S5_TOTH[50] and experiments.figure_of(run).id == "s5"
+    assert CATALOG.figures([]) == list(CATALOG.paper.values())
+    assert CATALOG.figures(["related"]) == list(CATALOG.related.values())
+    assert [f.id for f in CATALOG.figures(["mnist", "1", "s5"])] == ["1", "s5", "mnist"]
+    run = CATALOG.run("s5_toth_50")
+    assert run is s5.S5_50 and CATALOG.figure_of(run).id == "s5"
     with pytest.raises(ValueError, match="unknown run 's5_toth'; choose from .*--list"):
-        experiments.find_run("s5_toth")
+        CATALOG.run("s5_toth")
 
 
 # ---------------------------------------------------------------------------------- times
@@ -410,7 +406,7 @@ def test_related_stands_for_all_related_figures_and_no_id_for_the_papers():
 
 @pytest.mark.parametrize("preset", ["pku", "pku-mlp", "pku-lstm", "omnigrok-mnist"])
 def test_expected_seconds_of_a_reference_are_its_updates_and_its_rows(preset):
-    c = replace(manifest_presets.PRESETS[preset], log_growth=0.0, log_every=100_000)
+    c = replace(presets.PRESETS[preset], log_growth=0.0, log_every=100_000)
     kind = {"pku": "decoder", "pku-mlp": "embedding_mlp", "pku-lstm": "lstm"}.get(preset, "mnist")
     milliseconds = plan.MEASURED_MS[kind][1]
     one_row = (milliseconds - plan.LEAST_MS[kind]) * plan.num_examples(c) / c.batch_size / 3
@@ -423,7 +419,7 @@ def test_expected_seconds_of_a_reference_are_its_updates_and_its_rows(preset):
 
 
 def test_expected_seconds_follow_length_batch_tokens_layers_and_measurements():
-    base = replace(manifest_presets.PKU, log_every=100_000)
+    base = replace(presets.PKU, log_every=100_000)
     seconds = plan.expected_seconds(base)
     half = plan.expected_seconds(replace(base, num_steps=50_000, log_every=50_000))
     assert half == pytest.approx(seconds / 2, rel=1e-3)
@@ -433,7 +429,7 @@ def test_expected_seconds_follow_length_batch_tokens_layers_and_measurements():
     assert small == pytest.approx(least + updates / 8, rel=1e-2)
     deep = plan.expected_seconds(replace(base, num_layers=4))
     assert deep == pytest.approx(least + 2 * updates, rel=2e-2)
-    watched = replace(manifest_presets.LID, log_dimension=500)
+    watched = replace(presets.LID, log_dimension=500)
     free = replace(watched, log_dimension=0)
     extra = plan.expected_seconds(watched) - plan.expected_seconds(free)
     assert extra == pytest.approx(60_000 / 500 * plan.DIMENSION_SECONDS)
@@ -444,14 +440,14 @@ def test_expected_seconds_follow_length_batch_tokens_layers_and_measurements():
 
 def test_times_of_runs_that_may_stop_are_at_most():
     def times(figure, size):
-        return progress.expected(plan.plan([RELATED_FIGURES[figure]], size=size, root="r"))
+        return progress.expected(plan.plan([CATALOG.related[figure]], size=size, root="r"))
 
     assert times("architectures", "cpu").startswith("at most ")
     assert times("division", "cpu").startswith("about ")
 
 
 def test_a_delay_map_holds_one_variant_and_all_are_drawn():
-    panels = experiments.RELATED_FIGURES["delay-map"].panels
+    panels = CATALOG.related["delay-map"].panels
     for panel in panels:
         settings = [c.run.config for c in panel.curves]
         assert len({(c.embedding_noise, c.init_scale, c.weight_decay) for c in settings}) == 1

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-import runs
 import train
+from configuration import runs
 
 FULL_BATCH = (
     "--lr 0.01 --modulo 23 --hidden_sizes 32 32 --train_fraction 0.5 --loss_function stablemax"

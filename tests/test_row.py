@@ -7,12 +7,12 @@ import numpy
 import pytest
 import torch
 
-import dimension
 import metrics
-import runs
 import train
-from config import RunConfig
-from session import Session
+from configuration import runs
+from configuration.config import RunConfig
+from training import dimension
+from training.session import Session
 
 PLAIN = RunConfig(
     modulo=11, train_fraction=0.6, use_transformer=True, num_layers=2, model_dim=8, num_heads=2,

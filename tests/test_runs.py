@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-import runs
-from config import RunConfig
+from configuration import runs
+from configuration.config import RunConfig
 
 CONFIG = RunConfig(lr=0.01)
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-import builders
-from config import RunConfig
+from configuration.config import RunConfig
 from models import MLP, Transformer
-from networks import LSTM, EmbeddingMLP
 from optimizers import OrthoGrad
-from session import Session
+from training import builders
+from training.networks import LSTM, EmbeddingMLP
+from training.session import Session
 
 RUN = RunConfig(lr=0.01, modulo=11, train_fraction=0.5, hidden_sizes=(12,), num_epochs=50)
 ENCODER = RunConfig(

@@ -4,9 +4,9 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-import experiments
-from config import RunConfig
-from flags import given_fields
+from configuration.config import RunConfig
+from configuration.flags import given_fields
+from tests.house import PAPER_RUNS
 from train import make_parser
 
 COLLAPSE = "--lr 0.0005 --num_epochs 20000 --log_frequency 500"
@@ -100,7 +100,7 @@ def meaning(config: RunConfig) -> dict:
 @pytest.mark.parametrize(("line", "name", "deviations"), PUBLISHED, ids=lambda v: str(v)[:40])
 def test_published_line_parses_into_its_run_up_to_the_listed_deviations(line, name, deviations):
     theirs = meaning(RunConfig(**given_fields(make_parser().parse_args(line.split()))))
-    ours = meaning(experiments.RUNS[name].config)
+    ours = meaning(PAPER_RUNS[name].config)
     assert ours["log_frequency"] <= theirs["log_frequency"]
     ours["log_frequency"] = theirs["log_frequency"]
     differing = {k: (theirs[k], ours[k]) for k in ours if theirs[k] != ours[k]}

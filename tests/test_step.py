@@ -14,16 +14,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import datasets
-import encoder
-import experiments
-import layers
 import models
-import session
 import stablemax
 from benchmarks import step_time
 from benchmarks.plain import PlainRun
-from config import RunConfig
-from session import Session
+from configuration.config import RunConfig
+from tests.house import PAPER_RUNS
+from training import encoder, layers, session
+from training.session import Session
 
 BASE = dict(lr=0.01, train_fraction=0.5, num_epochs=1000)
 MLP = dict(modulo=13, hidden_sizes=(24, 17))
@@ -381,7 +379,7 @@ def test_a_missing_compiler_is_named_with_the_remedy(monkeypatch, tmp_path):
 def test_every_run_of_the_manifest_is_of_one_kind_with_a_name_of_its_own():
     found, left_out = step_time.kinds()
     names = [name for _, runs in found for name in runs] + left_out
-    assert sorted(names) == sorted(experiments.RUNS)
+    assert sorted(names) == sorted(PAPER_RUNS)
     kinds = {step_time.kind_name(config) for config, _ in found} | step_time.DECODERS.keys()
     assert len(kinds) == len(found) + len(step_time.DECODERS)
 

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-import landscape
-import runs
-import surface
 import train
-from config import RunConfig
+from configuration import runs
+from configuration.config import RunConfig
+from weights import landscape, surface
 
 MLP = RunConfig(
     modulo=7, train_fraction=0.6, hidden_sizes=(8, 8), lr=0.01, num_epochs=20, log_frequency=20

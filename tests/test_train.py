@@ -9,10 +9,11 @@ import sys
 import pytest
 import torch
 
-import experiments
-import runs
 import train
+from configuration import runs
 from conftest import ROOT
+from experiment.figure import Run
+from tests.house import PAPER_RUNS
 
 TINY = (
     "--lr 0.01 --modulo 7 --hidden_sizes 8 --train_fraction 0.5 --num_epochs 20 --log_frequency 5"
@@ -68,8 +69,8 @@ def test_summary_states_first_steps_and_null_where_never_reached(run, tmp_path):
 
 def test_declared_run_goes_into_its_own_folder(run, tmp_path, monkeypatch):
     config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
-    tiny = experiments.Run(name="tiny", config=config, quick=config)
-    monkeypatch.setitem(experiments.RUNS, "tiny", tiny)
+    tiny = Run(name="tiny", config=config, quick=config)
+    monkeypatch.setitem(PAPER_RUNS, "tiny", tiny)
     assert run("--run tiny")[0] == 0
     assert run("--run tiny --seed 43")[0] == 0
     assert run("--run tiny --quick")[0] == 0
@@ -80,24 +81,20 @@ def test_declared_run_goes_into_its_own_folder(run, tmp_path, monkeypatch):
 def test_each_size_of_a_declared_run_goes_into_its_folder(run, tmp_path, monkeypatch):
     config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
     small = runs.RunConfig(lr=0.01, modulo=5, num_epochs=1, log_frequency=1)
-    tiny = experiments.Run(name="tiny", config=config, quick=None, cpu=small)
-    monkeypatch.setitem(experiments.RUNS, "tiny", tiny)
+    tiny = Run(name="tiny", config=config, quick=None, cpu=small)
+    monkeypatch.setitem(PAPER_RUNS, "tiny", tiny)
     assert run("--run tiny --size full")[0] == run("--run tiny --size cpu")[0] == 0
     assert folders(tmp_path) == ["cpu/tiny/seed_42", "tiny/seed_42"]
     assert runs.read_config(tmp_path / "runs/cpu/tiny/seed_42") == small
     one_line(run("--run tiny --quick"), "tiny has no form of size quick", "full, cpu")
-    monkeypatch.setitem(
-        experiments.RUNS, "same", experiments.Run(name="same", config=config, quick=None)
-    )
+    monkeypatch.setitem(PAPER_RUNS, "same", Run(name="same", config=config, quick=None))
     assert run("--run same --size cpu")[0] == 0
     assert "same/seed_42" in folders(tmp_path)
 
 
 def test_override_never_writes_into_the_declared_folder(run, tmp_path, monkeypatch):
     config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
-    monkeypatch.setitem(
-        experiments.RUNS, "tiny", experiments.Run(name="tiny", config=config, quick=config)
-    )
+    monkeypatch.setitem(PAPER_RUNS, "tiny", Run(name="tiny", config=config, quick=config))
     assert run("--run tiny --lr 0.02")[0] == 0
     assert run("--run tiny --lr 0.03")[0] == 0
     assert run("--run tiny --lr 0.03 --seed 1")[0] == 0
@@ -237,7 +234,7 @@ def test_loss_of_exactly_zero_is_a_result(run, tmp_path):
 
 
 def test_penalty_pulls_weights_by_its_gradient():
-    from session import Session
+    from training.session import Session
 
     config = runs.RunConfig(lr=0.5, optimizer="SGD", momentum=0.0, modulo=7, seed=3)
     plain = Session(config)
@@ -261,7 +258,7 @@ def test_penalty_pulls_weights_by_its_gradient():
 
 
 def test_alpha_scales_the_logits_and_divides_the_rate_by_its_square():
-    from session import Session
+    from training.session import Session
 
     config = runs.RunConfig(lr=0.5, optimizer="SGD", momentum=0.0, modulo=7, alpha=4.0)
     session = Session(config)

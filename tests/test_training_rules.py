@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 from torch import nn
 
-import training_rules
 from optimizers import GradNormLR, OrthoGrad, make_optimizer
-from training_rules import DecayToStart, Schedule, schedule_factor
+from training import update_rules
+from training.update_rules import DecayToStart, Schedule, schedule_factor
 
 NO_WARMUP = dict(warmup_steps=0, warmup_start=0.0)
 
@@ -119,7 +119,7 @@ def network():
 
 def test_only_matrices_decay_where_not_all_do():
     net = network()
-    groups = training_rules.parameter_groups(net.parameters(), 0.5)
+    groups = update_rules.parameter_groups(net.parameters(), 0.5)
     optimizer = make_optimizer(groups, "AdamW", lr=0.1, weight_decay=9.0)
     before = {name: w.detach().clone() for name, w in net.named_parameters()}
     for w in net.parameters():
@@ -133,7 +133,7 @@ def test_only_matrices_decay_where_not_all_do():
 
 def test_no_group_is_empty():
     matrices = [nn.Parameter(torch.ones(2, 2))]
-    assert [len(g["params"]) for g in training_rules.parameter_groups(matrices, 1.0)] == [1]
+    assert [len(g["params"]) for g in update_rules.parameter_groups(matrices, 1.0)] == [1]
 
 
 def adam_by_hand(w, start, gradients, lr, decay, betas, eps):
@@ -169,7 +169,7 @@ def test_decay_to_the_start_is_adamw_with_its_decay_towards_the_initial_weights(
 
 def test_decay_to_the_start_keeps_each_groups_decay_and_works_in_orthograd():
     net = network()
-    groups = training_rules.parameter_groups(net.parameters(), 0.5)
+    groups = update_rules.parameter_groups(net.parameters(), 0.5)
     optimizer = make_optimizer(groups, "AdamW", lr=0.1, weight_decay=0.5, orthogonal=True)
     assert isinstance(optimizer, OrthoGrad)
     decay = DecayToStart(optimizer)
@@ -231,7 +231,7 @@ def test_weight_noise_is_gaussian_independent_and_leaves_the_weights_bit_for_bit
     before = [w.detach().clone() for w in weights]
     seen = []
     for _ in range(2):
-        with training_rules.weight_noise(weights, 0.05):
+        with update_rules.weight_noise(weights, 0.05):
             seen.append([w.detach().double() - b for w, b in zip(weights, before, strict=True)])
         assert all(torch.equal(w, b) for w, b in zip(weights, before, strict=True))
     assert is_normal(seen[0][1], 0.05) and is_normal(seen[1][1], 0.05)
@@ -243,7 +243,7 @@ def test_weight_noise_is_gaussian_independent_and_leaves_the_weights_bit_for_bit
 
 def test_gradients_under_weight_noise_are_those_at_the_noisy_weights():
     net, x = network(), torch.randn(5, 3, dtype=torch.float64)
-    with training_rules.weight_noise(list(net.parameters()), 0.3):
+    with update_rules.weight_noise(list(net.parameters()), 0.3):
         noisy = network()
         noisy.load_state_dict(net.state_dict())
         net(x).square().sum().backward()
@@ -257,7 +257,7 @@ def test_gradients_under_weight_noise_are_those_at_the_noisy_weights():
 
 def test_weights_come_back_after_an_error_under_noise():
     w = nn.Parameter(torch.ones(10))
-    with pytest.raises(KeyError), training_rules.weight_noise([w], 1.0):
+    with pytest.raises(KeyError), update_rules.weight_noise([w], 1.0):
         raise KeyError
     assert torch.equal(w, torch.ones(10))
 
@@ -271,11 +271,11 @@ def test_update_noise_is_gaussian_times_each_groups_rate(as_tensor):
     if as_tensor:
         for group in optimizer.param_groups:
             group["lr"] = torch.tensor(group["lr"], dtype=torch.float64)
-    training_rules.add_update_noise(optimizer, 0.5)
+    update_rules.add_update_noise(optimizer, 0.5)
     assert is_normal(weights[0].detach(), 0.05) and is_normal(weights[1].detach(), 0.01)
     assert weights[0].dtype == torch.float32
     first = [w.detach().clone() for w in weights]
-    training_rules.add_update_noise(optimizer, 0.5)  # adds up
+    update_rules.add_update_noise(optimizer, 0.5)  # adds up
     assert abs((weights[0] - first[0]).std() - 0.05) < 0.002
 
 
@@ -289,7 +289,7 @@ def test_clipping_scales_the_whole_gradient_to_the_norm_and_leaves_shorter_ones(
     (scale * net(x).square().sum()).backward()
     before = [w.grad.clone() for w in net.parameters()]
     norm = numpy.linalg.norm(numpy.concatenate([g.flatten().numpy() for g in before]))
-    training_rules.clip_gradient(list(net.parameters()), 0.7)
+    update_rules.clip_gradient(list(net.parameters()), 0.7)
     for w, g in zip(net.parameters(), before, strict=True):
         torch.testing.assert_close(w.grad, g * min(1.0, 0.7 / norm), rtol=1e-5, atol=1e-12)
     assert (norm > 0.7) == (scale > 0.05)
@@ -298,7 +298,7 @@ def test_clipping_scales_the_whole_gradient_to_the_norm_and_leaves_shorter_ones(
 def test_clipping_leaves_a_non_finite_gradient_visible():
     w = nn.Parameter(torch.ones(3))
     w.grad = torch.tensor([1.0, math.nan, 1.0])
-    training_rules.clip_gradient([w], 1.0)
+    update_rules.clip_gradient([w], 1.0)
     assert w.grad.isnan().all()
 
 
@@ -308,11 +308,11 @@ def test_clipping_leaves_a_non_finite_gradient_visible():
 @pytest.mark.parametrize("growth", [1.01, 1.1, 1.5, 2.0, 10.0])
 def test_growing_steps_are_the_distinct_rounded_powers(growth):
     powers = {round(growth**k) for k in range(int(math.log(5000) / math.log(growth)) + 1)}
-    found = {step for step in range(5001) if training_rules.grows_to(step, growth)}
+    found = {step for step in range(5001) if update_rules.grows_to(step, growth)}
     assert found == {p for p in powers if p <= 5000}
 
 
 def test_a_factor_just_above_one_takes_every_step_at_once():
-    assert all(training_rules.grows_to(step, 1 + 1e-12) for step in (1, 2, 999, 10**6))
-    assert not training_rules.grows_to(0, 1.1)
-    assert training_rules.grows_to(1, 1e300) and not training_rules.grows_to(10**6, 1e300)
+    assert all(update_rules.grows_to(step, 1 + 1e-12) for step in (1, 2, 999, 10**6))
+    assert not update_rules.grows_to(0, 1.1)
+    assert update_rules.grows_to(1, 1e300) and not update_rules.grows_to(10**6, 1e300)

@@ -4,12 +4,12 @@ import pandas
 import pytest
 from made_runs import BAD, EARLY, GOOD, HIGH, LATE, LOW, SAME, SMALL, A, B, claim, write, write_size
 
-import claim_table
-import runs
-from checks import Less, Within, at_least, at_most
-from experiments import find_run
-from measures import at, first, frequencies
-from verdicts import Evidence, judge
+from configuration import runs
+from experiment.claim import Less, Within, at_least, at_most
+from experiment.quantity import at, first
+from judging import tables
+from judging.verdicts import Evidence, judge
+from paper.figure_12 import frequencies
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_an_unfinished_run_is_not_judged_and_says_its_values_and_how_far_it_came
     found = judge(claim(EARLY, HIGH), evidence)
     assert (found.verdict, found.held) == ("not run", ())  # though both checks would hold
     assert found.measured == "so far: early 20; high 90 %"
-    epochs = find_run(A).config.num_epochs
+    epochs = A.config.num_epochs
     assert found.provenance == f"no complete run of {A} (seed 42 at epoch 30 of {epochs:,})"
     late = claim(Within(first(B, "test_accuracy", 0.5), at_most(20)))
     assert judge(late, evidence).measured == "so far: not reached by 30"
@@ -76,7 +76,7 @@ def test_of_unfinished_seeds_each_says_how_far_it_came(places):
     write(own, A, 2, (0, 10), test_accuracy=GOOD[:2], complete=False)
     found = judge(claim(HIGH), evidence)
     assert found.measured == "so far: high 0 % to 90 %"
-    epochs = f"{find_run(A).config.num_epochs:,}"
+    epochs = f"{A.config.num_epochs:,}"
     assert found.provenance == (
         f"no complete run of {A} (seed 1 at epoch 30 of {epochs}, seed 2 at epoch 10 of {epochs})"
     )
@@ -186,7 +186,7 @@ def test_a_claim_is_held_against_runs_of_its_size_and_says_so(places):
     assert (full.verdict, cpu.verdict) == ("not reproduced", "reproduced")
     assert full.provenance == "seed 42 (published results)"
     assert cpu.provenance == "cpu size, seed 42 (published results)"
-    assert "cpu size, seed 42 (published results)" in claim_table.cells(cpu)
+    assert "cpu size, seed 42 (published results)" in tables.cells(cpu)
     assert judge(claim(both, panel="s5", size="cpu"), evidence).verdict == "reproduced"
 
 
@@ -197,7 +197,7 @@ def test_a_missing_run_is_named_with_its_size(places):
     none = Within(at("add_pku_lstm_10", "test_accuracy"), at_least(0.9))
     other = judge(claim(none, panel="architectures", size="cpu"), places[2])
     assert other.provenance == "no complete run of add_pku_lstm_10 (has no cpu size)"
-    assert claim_table.missing_commands([found, judge(claim(EARLY), places[2]), other]) == [
+    assert tables.missing_commands([found, judge(claim(EARLY), places[2]), other]) == [
         "./run_main_experiments.sh --figures s5,architectures --size cpu",
         "./run_main_experiments.sh --figures 1",
     ]
@@ -220,7 +220,7 @@ def test_unfinished_seeds_are_told_where_complete_ones_have_none_in_common(place
     write(own, B, 2, test_accuracy=GOOD)
     order = Less(("a", first(A, "test_accuracy", 0.5)), ("b", first(B, "test_accuracy", 0.5)))
     found = judge(claim(order), evidence)
-    epochs = f"{find_run(A).config.num_epochs:,}"
+    epochs = f"{A.config.num_epochs:,}"
     assert found.provenance == (
         f"no seed that all of {A} (seed 2 at epoch 10 of {epochs}), {B} have"
     )

@@ -1,0 +1,109 @@
+"""The command line of a configuration: one flag per field of RunConfig, in groups.
+
+Imports no torch.
+"""
+
+import argparse
+import difflib
+import re
+import textwrap
+import types
+import typing
+from dataclasses import MISSING, fields
+
+from configuration.config import RunConfig
+
+GROUPS = {
+    "task": "what is learned",
+    "model": "the network",
+    "loss": "what is minimised",
+    "optimizer": "how it is minimised",
+    "run": "length, precision and what is recorded",
+}
+# Accepted by the authors' parser and read by nothing there; the paper gives them no meaning.
+DEAD_FLAGS = {"temperature_schedule": "no schedule is defined in the paper or in the authors' code"}
+
+
+LEFT = 40  # characters of the column of flags; choices that do not fit stand below all of them
+
+
+class OneLineHelp(argparse.HelpFormatter):
+    """One line a flag, however long; switches as --[no-]name."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=LEFT, width=100)
+
+    def _split_lines(self, text, width):
+        return [" ".join(text.split())]
+
+    def _fill_text(self, text, width, indent):
+        return "".join(indent + line for line in text.splitlines(keepends=True))
+
+    def _format_action_invocation(self, action):
+        if isinstance(action, argparse.BooleanOptionalAction):
+            return f"--[no-]{action.dest}"
+        return super()._format_action_invocation(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, and to which -1e-3 is a number."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self._negative_number_matcher = re.compile(r"^-(\d|\.\d|inf$|nan$)")
+
+    def error(self, message):
+        if message.startswith("unrecognized arguments:"):
+            word = message.split(": ", 1)[1].split()[0]
+            near = difflib.get_close_matches(word, self._option_string_actions, 1, cutoff=0.6)
+            hint = f"did you mean {near[0]}? " if near else ""
+            message = f"unknown flag {word}: {hint}see --help for all of them"
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds one flag per field, in groups; only flags that were given end up in the namespace."""
+    groups = {name: parser.add_argument_group(f"{name}: {text}") for name, text in GROUPS.items()}
+    below = []
+    for f in fields(RunConfig):
+        base = f.type
+        if isinstance(base, types.UnionType):
+            base = typing.get_args(base)[0]
+        text = f.metadata["help"]
+        if f.default is not MISSING:
+            shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
+            text += f" [{shown if shown != '' else 'none'}]"
+        options = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
+        if base is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif typing.get_origin(base) is tuple:
+            options |= {"type": int, "nargs": "*", "metavar": "N"}
+        else:
+            options |= {"type": base, "metavar": base.__name__.upper()}
+            if f.metadata["choices"]:
+                choices = ",".join(map(str, f.metadata["choices"]))
+                if len(f"  --{f.name} {{{choices}}}  ") <= LEFT:
+                    options["metavar"] = "{" + choices + "}"
+                else:
+                    options["metavar"] = "NAME"
+                    below.append(f"--{f.name}: {choices.replace(',', ', ')}")
+        groups[f.metadata["group"]].add_argument(f"--{f.name}", **options)
+    if below:
+        wrapped = (textwrap.fill(line, 100, subsequent_indent="    ") for line in below)
+        parser.epilog = "choices:\n" + "\n".join(f"  {text}" for text in wrapped)
+    for name in DEAD_FLAGS:
+        groups["run"].add_argument(f"--{name}", action="store_true", help=argparse.SUPPRESS)
+
+
+def given_fields(namespace: argparse.Namespace) -> dict:
+    """The RunConfig fields that were given on the command line.
+
+    Raises:
+        ValueError: for a flag that the authors' parser accepts and nothing reads.
+    """
+    for name, why in DEAD_FLAGS.items():
+        if getattr(namespace, name, False):
+            raise ValueError(f"--{name} does nothing in the authors' code ({why}); drop it")
+    names = {f.name for f in fields(RunConfig)}
+    given = {k: v for k, v in vars(namespace).items() if k in names}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}

@@ -1,0 +1,434 @@
+"""A run folder: the only file that knows its file names, its formats and its rules.
+
+    config.json     exactly the RunConfig, written before the first step, refused if different later
+    env.json        commit, versions, device, threads, command line, start time
+    metrics.csv     one row per evaluation, appended and flushed; row 0 is the initial network
+    weights.bin     with --save_weights: all weights at each row; 16 bytes of header, then the rows
+    checkpoint.pt   everything a bit-identical continuation needs; replaced atomically
+    summary.json    written last: its presence means the run is complete
+    lock            held by the process that writes the folder
+
+Rows reach the disk before the checkpoint that follows them, and a continuation drops the rows that
+are younger than its checkpoint and computes them again: none is lost, none is doubled.
+Imports torch only where a checkpoint is written or read.
+"""
+
+import csv
+import dataclasses
+import fcntl
+import io
+import json
+import os
+import struct
+import tempfile
+from pathlib import Path
+
+from configuration.config import RunConfig
+
+CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
+    "config.json",
+    "env.json",
+    "metrics.csv",
+    "weights.bin",
+    "checkpoint.pt",
+    "summary.json",
+    "lock",
+    "log.txt",
+)
+OWN = (CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY)
+# Computed afterwards from a finished run's weights, by landscape.py and spectrum.py.
+LANDSCAPE, PATHS, SPECTRUM = "landscape.csv", "landscape_paths.csv", "spectrum.csv"
+SURFACES = {"tensor": "surface_tensor.csv", "filter": "surface_filter.csv"}  # by normalisation
+WEIGHTS_HEADER = struct.Struct("<8sq")  # b"weights1", number of weights in a row
+EXIT_BUSY = 75  # another process writes this folder (sysexits' EX_TEMPFAIL)
+EXIT_STOPPED = 76  # stopped on request with a checkpoint; start again to continue
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; the message is one line and names the remedy."""
+
+
+class RunBusy(RunError):
+    """Another process holds the folder."""
+
+
+def replace_file(path: Path, write) -> None:
+    """All or nothing: a reader, a kill or a full disk sees the old file or the new one.
+
+    Args:
+        path: of the file.
+        write: called with the new file, open for bytes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def run_folder(root, name: str, seed: int) -> Path:
+    """Where a declared run lives: <root>/<name>/seed_<seed>."""
+    return Path(root) / name / f"seed_{seed}"
+
+
+def is_complete(folder) -> bool:
+    return (Path(folder) / SUMMARY).is_file()
+
+
+def read_json(path) -> dict:
+    try:
+        value = json.loads(Path(path).read_text())
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+        return value
+    except ValueError as error:  # of JSON and of its encoding, too
+        raise RunError(f"{path} is damaged ({error}); delete its folder to run it again") from None
+
+
+def read_config(folder) -> RunConfig:
+    """The configuration of a run folder.
+
+    Raises:
+        RunError: the file is missing, damaged, or has keys this version does not know.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise RunError(f"{folder} has no {CONFIG}; it is not a run folder; name another one")
+    raw = read_json(path)
+    if "half_softmax" not in raw:  # from before there was the choice: the device's own
+        on_cpu = raw.get("loss_function") == "cross_entropy" and raw.get("softmax_precision") == 16
+        env = Path(folder) / ENV
+        if on_cpu and env.is_file():
+            on_cpu = not str(read_json(env).get("device_flag")).startswith("cuda")
+        raw["half_softmax"] = "cpu" if on_cpu else "cuda"
+    try:
+        return RunConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+    except (TypeError, ValueError) as error:
+        raise RunError(
+            f"{path} is not a configuration of this version ({error}); delete its folder or choose"
+            " another one"
+        ) from None
+
+
+def read_summary(folder) -> dict:
+    return read_json(Path(folder) / SUMMARY)
+
+
+def read_metrics(folder):
+    """metrics.csv as a pandas DataFrame; an empty cell ("never", "undefined") is NaN.
+
+    A last line without its end, as a process that is writing may leave it, is not read.
+    """
+    import pandas
+
+    path = Path(folder) / METRICS
+    try:
+        text = path.read_text()
+        return pandas.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path} cannot be read ({reason}); run it again") from None
+
+
+def read_weights(folder):
+    """The weights that a run with --save_weights kept at its logged steps.
+
+    Returns:
+        (steps, weights): (rows,) int64, and (rows, P) in the run's precision, memory-mapped and
+        read-only: each row the parameters in the order of the network, flattened.
+
+    Raises:
+        RunError: the run kept none, or the file is damaged.
+    """
+    import numpy
+
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise RunError(f"{path} does not exist; run it with --save_weights")
+    width, dtype = _weights_layout(path, read_config(folder))
+    steps = read_metrics(folder)["step"].to_numpy(dtype="int64")
+    if path.stat().st_size < WEIGHTS_HEADER.size + len(steps) * width * dtype.itemsize:
+        raise RunError(f"{path} has fewer rows than {METRICS} ({len(steps)}); run it again")
+    shape = (len(steps), width)
+    return steps, numpy.memmap(path, dtype, "r", offset=WEIGHTS_HEADER.size, shape=shape)
+
+
+def _weights_layout(path, config: RunConfig):
+    """(weights in a row, their dtype) of a weights.bin."""
+    import numpy
+
+    with open(path, "rb") as file:
+        header = file.read(WEIGHTS_HEADER.size)
+    if len(header) < WEIGHTS_HEADER.size or not header.startswith(b"weights1"):
+        raise RunError(f"{path} is damaged (no header); delete its folder to run it again")
+    return WEIGHTS_HEADER.unpack(header)[1], numpy.dtype(f"<f{config.train_precision // 8}")
+
+
+def load_final_state(folder) -> dict:
+    """The network's state dict after a complete run's last step.
+
+    Raises:
+        RunError: the run is not complete, there is no checkpoint (published runs have none), or it
+            is damaged.
+    """
+    path = Path(folder) / CHECKPOINT
+    if not path.is_file():
+        raise RunError(f"{path} does not exist; the weights need a run of your own")
+    if not is_complete(folder):
+        raise RunError(f"{folder} is not a complete run; start it again to finish it")
+    return _load_checkpoint(path, "cpu")["model"]
+
+
+def _load_checkpoint(path, map_location) -> dict:
+    import torch
+
+    try:
+        state = torch.load(path, map_location=map_location, weights_only=True)
+        if type(state["rows"]) is not int:  # without it nothing can be continued
+            raise ValueError("no number of rows")
+        return state
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).strip().split("\n")[0][:120]
+        raise RunError(
+            f"{path} is damaged ({reason}); delete it to compute this run again from step 0"
+        ) from None
+
+
+def last_row(folder) -> dict | None:
+    """The last complete row of metrics.csv as {column: text}, or None; without pandas.
+
+    Cheap enough to poll: reads the header and the last few kilobytes only.
+    """
+    try:
+        with open(Path(folder) / METRICS, "rb") as file:
+            header = file.readline().decode(errors="replace").rstrip("\n").split(",")
+            file.seek(0, os.SEEK_END)
+            file.seek(max(file.tell() - 65536, 0))
+            lines = file.read().decode(errors="replace").split("\n")[:-1]  # the last is unfinished
+    except OSError:
+        return None
+    row = lines[-1].split(",") if lines else []
+    if header[:2] != ["step", "epoch"] or len(row) != len(header) or not row[0].isdigit():
+        return None
+    try:
+        [float(cell) for cell in row if cell]
+    except ValueError:
+        return None
+    return dict(zip(header, row, strict=True))
+
+
+def differences(ours: RunConfig, theirs: RunConfig) -> str:
+    """The fields in which two configurations differ, as `name a -> b` for a message."""
+    a, b = dataclasses.asdict(ours), dataclasses.asdict(theirs)
+    return ", ".join(f"{k} {a[k]} -> {b[k]}" for k in a if a[k] != b[k])
+
+
+class RunFolder:
+    """One run's folder, open for writing by exactly one process.
+
+    Use as a context manager; entering takes the lock, creates the folder and writes or compares
+    config.json.
+
+    Args:
+        path: the folder itself.
+        config: what is to be run there.
+
+    Raises:
+        RunBusy: another process is writing it.
+        RunError: the folder belongs to another configuration, or cannot be written.
+    """
+
+    def __init__(self, path, config: RunConfig):
+        self.path = Path(path)
+        self.config = config
+        self._lock = None
+        self._columns = None
+
+    def __enter__(self):
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / LOCK, "a+")  # noqa: SIM115 - held until __exit__
+        except OSError as error:
+            raise RunError(
+                f"cannot write to {self.path} ({error.strerror}); choose another --run_dir"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise RunBusy(
+                f"{self.path} is being written by process {holder}; wait for it or stop it"
+            ) from None
+        except OSError as error:
+            self._lock.close()
+            raise RunError(
+                f"{self.path} cannot be locked ({error.strerror}): choose a --runs on a file system"
+                " with locks"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()} on {os.uname().nodename}\n")
+        self._lock.flush()
+        try:
+            self._claim()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._lock.close()  # closing releases the lock
+
+    def _claim(self):
+        if (self.path / CONFIG).is_file():
+            found = read_config(self.path)
+            begun = [name for name in (METRICS, CHECKPOINT, SUMMARY) if (self.path / name).exists()]
+            if found != self.config and not begun:  # a start that failed: nothing was computed
+                self._write_json(CONFIG, dataclasses.asdict(self.config))
+            elif found != self.config:
+                raise RunError(
+                    f"{self.path} holds another configuration ({differences(found, self.config)});"
+                    " choose another --run_dir or delete it"
+                )
+        else:
+            foreign = [name for name in OWN if (self.path / name).exists()]
+            if foreign:
+                raise RunError(
+                    f"{self.path} has {foreign[0]} and no {CONFIG}, so it is not a run folder;"
+                    " choose another --run_dir"
+                )
+            self._write_json(CONFIG, dataclasses.asdict(self.config))
+
+    def clear(self):
+        """Forget everything but the configuration: the run starts again from step 0."""
+        derived = (LANDSCAPE, PATHS, SPECTRUM, *SURFACES.values())
+        for name in (SUMMARY, CHECKPOINT, METRICS, WEIGHTS, ENV, *derived):
+            (self.path / name).unlink(missing_ok=True)
+
+    def write_env(self, env: dict):
+        self._write_json(ENV, env)
+
+    def write_summary(self, summary: dict):
+        self._write_json(SUMMARY, summary)
+
+    def _write_json(self, name, value):
+        text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+        self._replace(name, lambda file: file.write(text.encode()))
+
+    def _replace(self, name, write):
+        try:
+            replace_file(self.path / name, write)
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.path / name} ({error.strerror}); free space or choose another"
+                " --run_dir, then start again to continue"
+            ) from None
+
+    def append_weights(self, weights):
+        """Adds a NumPy array (P,) to weights.bin, before the row of metrics.csv that it is of."""
+        try:
+            with open(self.path / WEIGHTS, "ab") as file:
+                if file.tell() == 0:
+                    file.write(WEIGHTS_HEADER.pack(b"weights1", weights.size))
+                file.write(weights.tobytes())
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.path / WEIGHTS} ({error.strerror}); free space, then start"
+                " again to continue"
+            ) from None
+
+    def append(self, row: dict):
+        """Adds a row to metrics.csv; values in full precision, None as an empty cell."""
+        if self._columns is None:
+            self._columns = list(row)
+        if list(row) != self._columns:
+            raise RunError(
+                f"{self.path / METRICS} has other columns than this version writes; delete its"
+                " folder to run it again"
+            )
+        try:
+            with open(self.path / METRICS, "a", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                if file.tell() == 0:
+                    writer.writerow(self._columns)
+                writer.writerow(["" if v is None else repr(v) for v in row.values()])
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.path / METRICS} ({error.strerror}); free space, then start"
+                " again to continue"
+            ) from None
+
+    def save_checkpoint(self, state: dict):
+        """Replaces checkpoint.pt, after the rows written so far are on the disk."""
+        import torch
+
+        for name in (METRICS, WEIGHTS):
+            if (self.path / name).is_file():
+                with open(self.path / name, "rb") as file:
+                    os.fsync(file.fileno())
+        buffer = io.BytesIO()  # on a full disk torch.save itself raises what is no OSError
+        torch.save(state, buffer)
+        self._replace(CHECKPOINT, lambda file: file.write(buffer.getbuffer()))
+
+    def load_checkpoint(self, map_location="cpu") -> dict | None:
+        """The last checkpoint, or None where the run has to start from step 0.
+
+        metrics.csv, and weights.bin where there is one, are cut back to the rows the checkpoint
+        knows of (all rows, without one).
+        `state["rows"]` is the number of rows at the time of the checkpoint.
+
+        Raises:
+            RunError: checkpoint.pt or metrics.csv is damaged; says what to delete.
+        """
+        for name in OWN:  # left by a process that was killed while it wrote
+            for leftover in self.path.glob(f".{name}.*"):
+                leftover.unlink(missing_ok=True)
+        path = self.path / CHECKPOINT
+        state = _load_checkpoint(path, map_location) if path.is_file() else None
+        rows = state["rows"] if state else 0
+        self._cut_metrics(rows)
+        self._cut_weights(rows)
+        return state
+
+    def _cut_weights(self, rows: int):
+        path = self.path / WEIGHTS
+        if rows == 0 or not self.config.save_weights:
+            path.unlink(missing_ok=True)
+            return
+        size = 0
+        if path.is_file():
+            width, dtype = _weights_layout(path, self.config)
+            size = WEIGHTS_HEADER.size + rows * width * dtype.itemsize
+        if not 0 < size <= path.stat().st_size:
+            raise RunError(
+                f"{path} has fewer rows than checkpoint.pt knows of ({rows}); delete {CHECKPOINT}"
+                " to compute this run again from step 0"
+            )
+        os.truncate(path, size)
+
+    def _cut_metrics(self, rows: int):
+        path = self.path / METRICS
+        lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+        complete = lines[:-1]  # what follows the last newline was cut off by a kill
+        if rows == 0:
+            path.unlink(missing_ok=True)
+            return
+        width = complete[0].count(b",") if complete else 0
+        good = complete[: rows + 1]
+        if len(good) < rows + 1 or any(line.count(b",") != width for line in good):
+            raise RunError(
+                f"{path} has fewer complete rows than checkpoint.pt knows of ({rows}); delete"
+                f" {CHECKPOINT} to compute this run again from step 0"
+            )
+        self._columns = good[0].decode(errors="replace").split(",")
+        self._replace(METRICS, lambda file: file.write(b"\n".join(good) + b"\n"))

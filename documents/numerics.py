@@ -1,0 +1,346 @@
+"""NUMERICS.md: its tables and pictures, from the measurements of rounding.py.
+
+    python numerics.py            # measures again: the tables between the marks, and docs/*.png
+
+The page's sentences are written by hand, its tables are not. Each block between
+<!-- measured: NAME --> and <!-- end --> is the function NAME of TABLES.
+"""
+
+import re
+from fractions import Fraction
+from math import log
+from pathlib import Path
+
+import matplotlib
+import numpy
+import torch
+from matplotlib.figure import Figure
+
+from configuration import runs
+from configuration.flags import Parser
+from documents import rounding
+from documents.rounding import (
+    BITS,
+    FORMS,
+    exact_ratio,
+    gap_logits,
+    last_gradients,
+    name,
+    onsets,
+    theory,
+)
+from metrics import softmax_collapse
+from plotting.panels import GREY, PALETTE, STYLE
+from stablemax import softmax_cross_entropy, stablemax_cross_entropy
+
+PAGE = Path(__file__).resolve().parent.parent / "NUMERICS.md"
+CLASSES = (2, 10, 113, 1000)
+LARGE = "mnist_adamw"  # a published run from large weights, of figure 14
+EXAMPLES = (1, 128, 5107, 8938)  # 5,107 and 8,938: 40 % and 70 % of the pairs mod 113
+
+
+# ---------------------------------------------------------------------------------- tables
+
+
+def span(values, digits=2) -> str:
+    """ "7.62", or "19.28 to 21.24" where the place of the label matters."""
+    low, high = (f"{v:.{digits}f}" for v in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def absorption() -> list[list[str]]:
+    rows = [["precision", "classes C", "p ln 2", "+ ln(C − 1)", "our loss", "torch's loss"]]
+    for dtype in BITS:
+        for classes in CLASSES:
+            bounds = [f"{v:.2f}" for v in theory(dtype, classes)]
+            found = [span(onsets(way, dtype, classes)) for way in ("loss", "torch")]
+            rows.append([name(dtype), str(classes), *bounds, *found])
+    return rows
+
+
+def gradients() -> list[list[str]]:
+    rows = [["examples N", "25 ln 2 − ln N", "wrong classes' is 0 from", "label's is 0 from"]]
+    collapse = theory(torch.float16, 113)[1]
+    for examples in EXAMPLES:
+        flush = 25 * log(2) - log(examples)  # half of float16's smallest number is 2^-25
+        wrong = last_gradients(
+            examples, torch.float16, flush - 1, flush + 1, lambda g: g[:, 5] != 0
+        )
+        label = last_gradients(
+            examples, torch.float16, collapse - 1, collapse + 1, lambda g: g[:, 3] != 0
+        )
+        rows.append([f"{examples:,}", f"{flush:.1f}", f"{wrong:.1f}", f"{label:.1f}"])
+    return rows
+
+
+def subnormals() -> list[list[str]]:
+    rows = [["examples N", "126 ln 2 − ln N", "subnormal from", "0 from"]]
+    tiny = torch.finfo(torch.float32).tiny
+    for examples in EXAMPLES:
+        edge = 126 * log(2) - log(examples)
+        normal = last_gradients(
+            examples, torch.float64, edge - 1, edge + 1, lambda g: g[:, 5].abs() >= tiny
+        )
+        zero = edge + 24 * log(2)
+        some = last_gradients(examples, torch.float64, zero - 1, zero + 1, lambda g: g[:, 5] != 0)
+        rows.append([f"{examples:,}", f"{edge:.1f}", f"{normal:.1f}", f"{some:.1f}"])
+    return rows
+
+
+def product() -> list[list[str]]:
+    plain, flushed = rounding.product_times()
+    head = ["matrix product, a sixth of one factor subnormal", "median CPU time", "ratio"]
+    first = ["as it is", f"{plain:.2f} ms", f"{plain / flushed:.1f}"]
+    return [head, first, ["subnormals taken as 0", f"{flushed:.2f} ms", "1"]]
+
+
+def counting() -> list[list[str]]:
+    """Each case at each of the 113 places of the label: the share counted as collapsed."""
+
+    def case(gap, loss_dtype=torch.float32, other=None, loss=softmax_cross_entropy, **options):
+        shares = []
+        for label in range(113):
+            logits, target = gap_logits([gap], 113, label)
+            if other is not None:  # a logit of another class
+                logits[0, (label + 1) % 113] = other
+            counts = softmax_collapse(logits, target, torch.float32)
+            ours = loss(logits, target, precision=loss_dtype, reduction="none", **options) == 0
+            shares.append([*(c.item() for c in counts), ours.double().item()])
+        return [f"{100 * share:.0f} %" for share in numpy.mean(shares, 0)]
+
+    half, double = torch.float16, torch.float64
+    return [
+        ["case (113 classes, metric in float32)", "sum = 1", "Definition 3", "loss = 0"],
+        ["right, gap 15", *case(15)],
+        ["right, gap 20", *case(20)],
+        ["right, gap 30", *case(30)],
+        ["wrong by a gap of 30", *case(0, other=30)],
+        ["right, gap 30, but another class equal", *case(30, other=0)],
+        ["right, gap 30, loss in float64", *case(30, double)],
+        ["right, gap 14, loss in float16", *case(14, half)],
+        ["right, gap 30, label smoothing 0.2", *case(30, label_smoothing=0.2)],
+        ["right, gap 30, StableMax loss", *case(30, loss=stablemax_cross_entropy)],
+    ]
+
+
+def kinks() -> list[list[str]]:
+    """Gradient of the loss of logits (x, 1/2, 2), label 0, to x."""
+    points = (-1.0, 0.0, 1.0)
+    rows = [["form", "precision", *(f"x = {x:g}" for x in points)]]
+    for form, loss in FORMS.items():
+        for dtype in (torch.float32, torch.float64):
+            values = []
+            for x in points:
+                z = torch.tensor([[x, 0.5, 2.0]], dtype=dtype, requires_grad=True)
+                loss(z, torch.tensor([0])).sum().backward()
+                values.append(z.grad[0, 0].item())
+            rows.append([form, name(dtype), *(f"{v:.6f}".replace("nan", "NaN") for v in values)])
+    exact = []
+    for x in points:
+        rest, own = exact_ratio([x, 0.5, 2.0], 0)
+        exact.append(f"{float(-rest / (rest + own) / (1 + abs(Fraction(x)))):.6f}")
+    return [*rows, ["exact", "", *exact]]
+
+
+def sizes() -> list[list[str]]:
+    rows = [["logits", "exact", "s by `where`, float32", "s by `where`, float64", "ours, float32"]]
+    for exponent in (2, 3, 4, 6, 8, 15):
+        values = rounding.stable_losses(10.0**exponent)
+        shown = (f"{v:.3g}" if v else "0" for v in values)
+        rows.append([f"±1e{exponent}", *shown])
+    return rows
+
+
+# ---------------------------------------------------------------------------------- pictures
+
+
+def draw_absorption(left, right):
+    """Onset of absorption against classes; the share of the label's places against the gap."""
+    classes = (2, 3, 5, 10, 30, 113, 300, 1000)
+    for color, dtype in zip(PALETTE, BITS, strict=False):
+        alone, together = numpy.array([theory(dtype, c) for c in classes]).T
+        left.fill_between(classes, alone, together, color=color, alpha=0.2, linewidth=0)
+        found = [onsets("loss", dtype, c) for c in classes]
+        low, high = numpy.array([(min(v), max(v)) for v in found]).T
+        left.vlines(classes, low, high, color=color, linewidth=3)
+        left.plot(classes, high, "o", color=color, markersize=5, label=name(dtype))
+    left.set(xscale="log", xlabel="Classes C", ylabel="Logit gap (nats)", ylim=(0, 60))
+    left.set_xticks([2, 10, 113, 1000], ["2", "10", "113", "1,000"])
+    left.minorticks_off()
+    left.set_title("loss exactly 0 from (bar: places of the label; band: theory)", size=9)
+    left.legend(ncols=2, loc="upper left")
+    gaps = torch.arange(16, 25, 0.05, dtype=torch.float64)
+    for color, way, words in zip(PALETTE, ("loss", "torch"), ("our loss", "torch"), strict=False):
+        share = torch.stack(
+            [rounding.collapsed(way, *gap_logits(gaps, 113, y), torch.float32) for y in range(113)]
+        )
+        right.plot(gaps, 100 * share.double().mean(0), color=color, label=words)
+    for bound in theory(torch.float32, 113):
+        right.axvline(bound, color=GREY, linestyle=":")
+    right.set(xlabel="Logit gap (nats)", ylabel="Places of the label with loss 0 (%)")
+    right.set(xlim=(16, 25))
+    right.set_title("float32, 113 classes (dotted: theory)", size=10)
+    right.legend(loc="lower right")
+
+
+def draw_gradients(left, right):
+    """A wrong class's gradient against the gap, in float16 and in float32."""
+    for axes, precision, ends in (
+        (left, torch.float16, (4, 19)),
+        (right, torch.float64, (70, 108)),
+    ):
+        for color, examples in zip(PALETTE, (1, 128, 5107), strict=False):
+            gaps, found = rounding.batch_gradients(examples, precision, *ends)
+            axes.plot(gaps, found[:, 5], color=color, label=f"N = {examples:,}")
+        axes.set(yscale="log", xlabel="Logit gap (nats)", ylabel="Gradient of a wrong class")
+    left.axvline(theory(torch.float16, 113)[1], color=GREY, linestyle=":")
+    left.set_title("loss in float16 (dotted: loss is 0)")
+    left.legend()
+    right.axhspan(1e-46, torch.finfo(torch.float32).tiny, color=GREY, alpha=0.2, linewidth=0)
+    right.set_ylim(1e-46, 1e-29)
+    right.set_title("gradient in float32 (grey: subnormal)")
+    right.legend()
+
+
+def draw_stablemax(left, right):
+    """StableMax losses of growing logits; its gradients at and around exactly +-1."""
+    sizes_ = numpy.logspace(1, 10, 55)
+    exact, *losses = numpy.array([rounding.stable_losses(size) for size in sizes_]).T
+    words = ("s by where, float32", "s by where, float64", "stablemax_cross_entropy, float32")
+    looks = ((PALETTE[1], "-", 2.4), (PALETTE[4], "-", 2), (PALETTE[0], "--", 1.6))
+    for values, word, (color, style, width) in zip(losses, words, looks, strict=True):
+        error = numpy.maximum(abs(values / exact - 1), 1e-17)  # 0 has no place on the axis
+        left.plot(sizes_, error, color=color, linestyle=style, linewidth=width, label=word)
+    left.set(xscale="log", yscale="log", xlabel="Logits ±x", ylabel="Relative error of the loss")
+    left.set_ylim(1e-17, 1e8)
+    left.legend(loc="upper left")
+    points = numpy.arange(-2, 2.01, 0.125)
+    looks = (("o", PALETTE[1], 7), ("s", PALETTE[4], 4.5), ("x", PALETTE[0], 4))
+    for (form, loss), (marker, color, size) in zip(FORMS.items(), looks, strict=True):
+        values = []
+        for x in points:
+            z = torch.tensor([[x, 0.5, 2.0]], dtype=torch.float32, requires_grad=True)
+            loss(z, torch.tensor([0])).sum().backward()
+            values.append(z.grad[0, 0].item())
+        missing = points[numpy.isnan(values)]
+        form = form.replace("`", "")
+        words = f"{form}: NaN at {', '.join(f'{x:g}' for x in missing)}" if len(missing) else form
+        right.plot(points, values, marker, color=color, markersize=size, label=words)
+    right.set(xlabel="Logit x of the label", ylabel="Gradient", ylim=(-1, 0.15))
+    right.set_title("float32, logits (x, 1/2, 2)")
+    right.legend(loc="upper left", fontsize=8)
+
+
+def draw_counting(left, right):
+    """The three columns over the first epochs of a run, and against the gap with other losses."""
+    table = runs.read_metrics(PAGE.parent / "results" / LARGE / "seed_42")
+    table = table[table["epoch"] <= 400]
+    looks = (("softmax_collapse", PALETTE[0], 3.6), ("softmax_collapse_label", PALETTE[1], 3.6),
+             ("zero_terms", PALETTE[2], 1.4))  # fmt: skip
+    for column, color, width in looks:
+        left.plot(table["epoch"], 100 * table[column], color=color, linewidth=width, label=column)
+    left.plot(table["epoch"], 100 * table["train_accuracy"], color=GREY, linestyle="--",
+              linewidth=1.4, label="train_accuracy")  # fmt: skip
+    left.set(xlabel="Epoch", ylabel="Training samples (%)", ylim=(-3, 103))
+    left.set_title(f"{LARGE}: weights × 100", size=10)
+    left.legend(loc="lower right")
+    places = [round(k * 112 / 15) for k in range(16)]
+
+    def share(way, gaps, dtype):
+        rows = [rounding.collapsed(way, *gap_logits(gaps, 113, y), dtype) for y in places]
+        return 100 * torch.stack(rows).double().mean(0)
+
+    gaps = torch.arange(8, 46, 0.1, dtype=torch.float64)
+    metric = torch.arange(8, 46, 0.5, dtype=torch.float64)
+    right.plot(metric, share("sum", metric, torch.float32), color=PALETTE[0], linewidth=3.6,
+               label="softmax_collapse")  # fmt: skip
+    losses = (("--", torch.float16), ("-", torch.float32), ("-.", torch.float64))
+    for style, dtype in losses:
+        right.plot(gaps, share("loss", gaps, dtype), color=PALETTE[2], linestyle=style,
+                   linewidth=1.4, label=f"zero_terms, {name(dtype)}")  # fmt: skip
+    right.set(xlabel="Logit gap (nats)", ylabel="Places of the label (%)", ylim=(-3, 103))
+    right.set_title("113 classes, the label's logit is the largest", size=10)
+    right.legend(loc="center left", bbox_to_anchor=(0.37, 0.4), fontsize=7.5)
+
+
+PICTURES = {
+    "absorption": draw_absorption,
+    "gradients": draw_gradients,
+    "counting": draw_counting,
+    "stablemax": draw_stablemax,
+}
+
+
+def draw_pictures(folder) -> list[Path]:
+    """Measures and writes docs/numerics_<name>.png; returns the paths."""
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for key, draw in PICTURES.items():
+        with matplotlib.rc_context(STYLE):
+            picture = Figure(figsize=(9, 3.6), layout="constrained")
+            draw(*picture.subplots(1, 2))
+            paths.append(folder / f"numerics_{key}.png")
+            picture.savefig(paths[-1], dpi=90)
+    return paths
+
+
+# ---------------------------------------------------------------------------------- the page
+
+
+def machine() -> list[list[str]]:
+    """What the tables were measured with: the order of a sum depends on the vector width."""
+    words = [torch.__version__.split("+")[0], torch.backends.cpu.get_cpu_capability()]
+    return [["torch", "vector instructions"], words]
+
+
+TABLES = {
+    f.__name__: f
+    for f in (machine, absorption, gradients, counting, kinks, sizes, subnormals, product)
+}
+
+
+def markdown(rows: list[list[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def blocks(text: str) -> dict[str, str]:
+    """{name: content} of the measured blocks of a page."""
+    found = re.findall(r"<!-- measured: (\w+) -->\n(.*?)\n<!-- end -->", text, re.DOTALL)
+    return dict(found)
+
+
+def filled(text: str, tables=None) -> str:
+    """The page with each block measured again.
+
+    Raises:
+        ValueError: the page has no block for a table, or one that no table fills.
+    """
+    tables = TABLES if tables is None else tables
+    there = blocks(text)
+    if set(there) != set(tables):
+        odd = ", ".join(sorted(set(there) ^ set(tables)))
+        raise ValueError(f"blocks and tables differ ({odd}); give each <!-- measured: NAME -->")
+    for key, table in tables.items():
+        old = f"<!-- measured: {key} -->\n{there[key]}\n<!-- end -->"
+        text = text.replace(old, f"<!-- measured: {key} -->\n{markdown(table())}\n<!-- end -->")
+    return text
+
+
+def main(argv=None) -> int:
+    """Measures everything again; returns the exit code."""
+    Parser(
+        prog="numerics.py", description="Measures the tables of NUMERICS.md again, draws its plots."
+    ).parse_args(argv)
+    torch.set_num_threads(1)
+    text = filled(PAGE.read_text())
+    runs.replace_file(PAGE, lambda file: file.write(text.encode()))
+    print(PAGE)
+    for path in draw_pictures(PAGE.parent / "docs"):
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""What a figure is made of: Run, Curve, Panel, Figure, Claim, and the words for measuring."""

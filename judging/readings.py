@@ -1,0 +1,157 @@
+"""What the runs of a figure measured, as a printed table: a row for each run and seed.
+
+Of the related systems it also says what a run was trained on, and its delay, outcome and dimension;
+of the paper, its collapse. Imports no torch.
+"""
+
+import pandas
+
+from configuration import runs
+from experiment.figure import Figure
+from experiment.outcomes import (
+    THRESHOLD,
+    best_within,
+    dimension_lead,
+    grokking_delay,
+    learned_dimension,
+    outcome,
+)
+from experiment.quantity import show
+from plotting.appendix_panels import l2_coefficient
+from plotting.curves import chosen_size, command, find_replicates, in_form, share, some_names, task
+from plotting.panels import COLLAPSE, COLLAPSE_2A, PERCENT, Line, largest_collapse
+from weights.spectrum import frequencies_holding
+
+NEVER = "never"
+WITHOUT_95 = "mnist"  # the figure whose tasks never reach 95 %: levels relative to the best
+
+
+def measured(
+    figure: Figure, *, size=None, quick=False, seeds=None, runs_root=None, results_root=None
+) -> None:
+    """Prints what the runs of a figure measured: final values, and when levels were reached.
+
+    Args: as plots.draw_figure. Levels are told in epochs, or in steps where a run's length is.
+    """
+    size = chosen_size(size, quick)
+    figure = figure.at(size)
+    related = any(r.at(size).dataset == "tokens" or r.at(size).num_steps for r in figure.runs)
+    unit = "step" if any(r.at(size).num_steps is not None for r in figure.runs) else "epoch"
+    rows, lacking, notes, done = [], [], [], set()
+    for panel, curve in ((p, c) for p in figure.panels for c in p.curves):
+        if curve.run.name in done:
+            continue
+        done.add(curve.run.name)
+        found, more = find_replicates(curve.run, size, seeds, runs_root, results_root)
+        notes += more
+        lacking += [] if found else [curve.run.form(size)[0]]
+        kinds = {p.kind for p in figure.panels if curve.run in [c.run for c in p.curves]}
+        for replicate in found:
+            line = Line(curve.run, in_form(curve.label, curve.run, size), "", [replicate])
+            if related:
+                values = _related_values(line, unit, relative=figure.id == WITHOUT_95)
+            else:
+                values = {"curve": line.label} | _values(line, unit, kinds)
+            rows.append({"panel": panel.id} | values)
+    if rows:
+        print(f"Measured (levels: first {unit}):")
+        print(pandas.DataFrame(rows).fillna("").to_string(index=False))
+    elif not figure.runs:
+        print("Measured: nothing, the curves are computed.")
+    if lacking:
+        make = command(figure, size, seeds, runs_root)
+        print(f"No complete run of {some_names(lacking)}; make it: {make}")
+    for note in notes:
+        print(note)
+
+
+def _number(value: float | None) -> str:
+    return NEVER if value is None else show(float(value), "step")
+
+
+def _first(metrics: pandas.DataFrame, unit: str, column: str, level: float) -> str:
+    reached = metrics[unit][metrics[column] >= level]
+    return _number(reached.iloc[0] if len(reached) else None)
+
+
+def _ends(line: Line, unit: str) -> dict:
+    ((seed, metrics, source, _),) = line.replicates
+    last = metrics.iloc[-1]
+    return {
+        "seed": seed,
+        "source": source,
+        f"{unit}s": f"{last[unit]:,.10g}",
+        "train %": f"{PERCENT * last['train_accuracy']:.2f}",
+        "test %": f"{PERCENT * last['test_accuracy']:.2f}",
+    }
+
+
+def _values(line: Line, unit: str, kinds: set[str]) -> dict:
+    """Of one run that is drawn in panels of these kinds."""
+    config, ((_, metrics, _, folder),) = line.config, line.replicates
+    two = config.dataset == "sparse_parity"  # of two classes chance is as good as 50 %
+    values = _ends(line, unit) | {
+        "test ≥ 50 % at": "" if two else _first(metrics, unit, "test_accuracy", 0.5),
+        "test ≥ 99 % at": _first(metrics, unit, "test_accuracy", 0.99),
+        "terms of 0 %, max": f"{PERCENT * metrics['zero_terms'].max():.1f}",
+    }
+    if config.loss_function == "cross_entropy":  # no other loss has a softmax that can collapse
+        values["max collapse %"] = largest_collapse(line)
+        for level in (COLLAPSE_2A, COLLAPSE):
+            label = f"collapse ≥ {PERCENT * level:g} % at"
+            values[label] = _first(metrics, unit, "softmax_collapse", level)
+        if config.dataset == "mnist":  # large random weights are confident, and wrong
+            values["of right labels"] = _first(metrics, unit, "softmax_collapse_label", COLLAPSE)
+    values["weight norm"] = f"{metrics['weight_norm'].iloc[-1]:,.1f}"
+    if "nlm_cosine" in kinds and "nlm_cosine" in metrics:
+        output = [c for c in metrics if c.startswith("nlm_cosine/") and c.endswith("weight")][-1]
+        rows = metrics[metrics["train_accuracy"] >= 1]
+        for name, column in (("cosine", "nlm_cosine"), ("of the output layer", output)):
+            values[f"{name} when fitted"] = f"{rows[column].iloc[0]:.3f}" if len(rows) else NEVER
+    if "loss_and_l2" in kinds:
+        term = l2_coefficient(config) * metrics["weight_norm"] ** 2
+        values["train loss"] = f"{metrics['train_loss'].iloc[-1]:.4g}"
+        values |= {"L2 term": f"{term.iloc[-1]:.4g}", "largest": f"{term.max():.4g}"}
+    if "absorption" in kinds and "update_absorbed" in metrics:
+        for name, column in (("absorbed", "update_absorbed"), ("zero gradients", "zero_gradients")):
+            ends = (PERCENT * metrics[column].iloc[k] for k in (0, -1))
+            values[f"{name} %, first to last"] = " to ".join(f"{x:.2f}" for x in ends)
+    if "spectrum" in kinds:
+        path = folder / runs.SPECTRUM
+        if path.is_file():
+            shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
+            for when in shares:
+                count = f"{frequencies_holding(shares[when])} of {len(shares)}"
+                values[f"frequencies of 90 %, {when}"] = count
+    return values
+
+
+def _related_values(line: Line, unit: str, relative: bool) -> dict:
+    """As _values; `relative`: delay and outcome between levels relative to the run's best."""
+    config, metrics = line.config, line.replicates[0].metrics
+    delay = grokking_delay(metrics, relative=relative)
+    level = f"{PERCENT * THRESHOLD:g} %{' of best' if relative else ''}"
+    values = {
+        "curve": line.label,
+        "task": task(config),
+        "trained on": " ".join(share(config)),
+        "batch": f"{config.batch_size:,}",
+    }
+    values |= _ends(line, unit) | {
+        "best test %": f"{PERCENT * best_within(metrics):.2f}",
+        "train ≥ 99 % at": _first(metrics, unit, "train_accuracy", 0.99),
+        "test ≥ 50 % at": _first(metrics, unit, "test_accuracy", 0.5),
+        "test ≥ 99 % at": _first(metrics, unit, "test_accuracy", 0.99),
+        f"delay at {level} in steps": _number(delay.steps),
+        "delay in epochs": _number(delay.epochs),
+        "outcome": outcome(metrics, relative=relative),
+    }
+    dimension = learned_dimension(metrics)
+    if dimension is not None:
+        lead = dimension_lead(metrics)
+        values |= {
+            "largest dimension": f"{dimension.max():.1f}",
+            "last": f"{dimension.iloc[-1]:.1f}",
+            "lead, steps": _number(lead.steps),
+        }
+    return values

@@ -1,0 +1,230 @@
+"""Runs a plan as processes of this machine: several devices, several runs a device.
+
+Knows what a job costs and where its folder is, not what it computes. A run that another process
+writes is waited for; a failing run stops no other.
+"""
+
+import shlex
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from configuration import runs
+from launching.plan import Job, is_busy
+from launching.processes import Script
+
+POLL = 0.1  # seconds between looks at the children
+ASK_AGAIN = 2.0  # seconds between requests to stop
+BUSY_POLL = 2.0  # seconds between looks at runs that other processes compute
+
+
+@dataclass(kw_only=True)
+class Task:
+    """A job on its way through the executor, with its process while there is one."""
+
+    job: Job
+    force: bool
+    left: float = 0.0  # expected seconds of work that remain
+    device: str | None = None
+    process: Script | None = None
+    started: float = 0.0  # wall clock, as file times are
+    left_at_start: float = 0.0
+    log_start: int = 0
+    failure: str | None = None
+    row: dict | None = None  # the newest row of metrics.csv
+
+    @property
+    def log(self) -> Path:
+        return self.job.folder / runs.LOG
+
+    def look(self):
+        """Reads how far the run is."""
+        self.row = runs.last_row(self.job.folder)
+        if self.row and self.force and not self._is_of_this_start():
+            self.row = None
+        done = float(self.row["step"]) / self.job.config.total_steps if self.row else 0.0
+        self.left = self.job.seconds * (1 - min(done, 1.0))
+
+    def _is_of_this_start(self) -> bool:
+        """A forced run's metrics.csv is the old one until train.py has cleared it."""
+        try:
+            changed = (self.job.folder / runs.METRICS).stat().st_mtime
+        except FileNotFoundError:
+            return False
+        return self.process is not None and changed >= self.started
+
+
+class Local:
+    """Runs jobs as processes of this machine, several a device, until all have ended.
+
+    Args:
+        jobs: what to run; those with most work left start first.
+        slots: device -> how many runs it takes at once.
+        command: (job, device, force) -> the command line that computes the job.
+        force: begun runs start again from step 0.
+
+    Attributes:
+        waiting, busy, running, done, failed, stopped: tasks; another process computes busy ones.
+        signal: the signal that stopped it, or None.
+        work: expected seconds of work at the start, of all jobs.
+        spent, earned: seconds that ended runs took, and the expected seconds they were worth.
+    """
+
+    def __init__(self, jobs, slots: dict[str, int], *, command, force=False):
+        self.slots, self.command = slots, command
+        self.waiting = [Task(job=job, force=force) for job in jobs]
+        self.busy, self.running, self.done, self.failed, self.stopped = [], [], [], [], []
+        for task in self.waiting:
+            task.look()
+        self.waiting.sort(key=lambda task: -task.left)
+        self.work = sum(task.left for task in self.waiting)
+        self.spent = self.earned = 0.0
+        self.signal, self._kill = None, False
+        self._next_look = 0.0
+
+    @property
+    def unfinished(self) -> list[Task]:
+        return [*self.running, *self.busy, *self.waiting]
+
+    def run(self, display):
+        """Returns when every job has ended, or when all children have stopped after a signal.
+
+        Args:
+            display: an object of progress.py, told what happens.
+        """
+        self.display = display
+        wanted = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else: started with nohup
+            wanted.append(signal.SIGHUP)
+        previous = {number: signal.signal(number, self._on_signal) for number in wanted}
+        try:
+            while (self.waiting or self.running or self.busy) and not self.signal:
+                self._retry_busy()
+                self._fill()
+                self._reap()
+                self.display.update(self)
+                time.sleep(POLL)
+            self._stop()
+        except BaseException:  # a bug or a full disk must not leave children behind
+            self._stop()
+            raise
+        finally:
+            self.display.close()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number, _frame):
+        # Only a second Ctrl-C kills: `timeout` and some batch systems send SIGTERM twice.
+        self._kill = self._kill or (self.signal is not None and number == signal.SIGINT)
+        self.signal = self.signal or number
+
+    def _fill(self):
+        """Gives waiting tasks to free slots, the least loaded device first."""
+        while self.waiting and not self.signal:
+            load = dict.fromkeys(self.slots, 0)
+            for task in self.running:
+                load[task.device] += 1
+            free = [device for device in self.slots if load[device] < self.slots[device]]
+            if not free:
+                return
+            task = self.waiting.pop(0)
+            if is_busy(task.job.folder):
+                self._set_aside(task)
+            else:
+                self._start(task, min(free, key=load.get))
+
+    def _start(self, task: Task, device: str):
+        command = self.command(task.job, device, task.force)
+        try:
+            task.job.folder.mkdir(parents=True, exist_ok=True)
+            with open(task.log, "ab") as log:
+                log.write(f"$ {shlex.join(command)}\n".encode())
+                log.flush()
+                task.log_start, task.device, task.started = log.tell(), device, time.time()
+            task.process = Script(command, task.log)
+        except OSError as error:
+            task.failure = f"cannot be started ({error})"
+            self._end(task, self.failed)
+            return
+        task.look()
+        task.left_at_start = task.left
+        self.running.append(task)
+        self.display.started(task)
+
+    def _reap(self):
+        for task in list(self.running):
+            code = task.process.poll()
+            if code is None:
+                continue
+            self.running.remove(task)
+            if self.signal and code in (runs.EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL):
+                self.stopped.append(task)
+            elif code == runs.EXIT_BUSY:
+                self._set_aside(task)
+            else:
+                self._settle(task, code)
+
+    def _settle(self, task: Task, code: int):
+        task.failure = self._failure(task, code)
+        if task.failure is None:
+            self.spent += time.time() - task.started
+            self.earned += task.left_at_start
+        self._end(task, self.failed if task.failure else self.done)
+
+    def _failure(self, task: Task, code: int) -> str | None:
+        if code == 0:
+            complete = runs.is_complete(task.job.folder)
+            return None if complete else f"exited 0 without {runs.SUMMARY}"
+        if code == runs.EXIT_STOPPED:
+            return "was stopped from outside; start the same command again to continue it"
+        return f"exited {code}" if code > 0 else f"was ended by {_signal_name(-code)}"
+
+    def _end(self, task: Task, into: list):
+        task.process, task.left = None, 0.0
+        task.row = runs.last_row(task.job.folder)
+        into.append(task)
+        self.display.ended(task)
+
+    def _set_aside(self, task: Task):
+        """Another process computes this run: its result is ours, and it takes no slot."""
+        task.process, task.force = None, False
+        self.busy.append(task)
+        self.display.waits(task)
+
+    def _retry_busy(self):
+        if not self.busy or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + BUSY_POLL
+        for task in list(self.busy):
+            task.look()
+            if is_busy(task.job.folder):
+                continue
+            self.busy.remove(task)
+            if runs.is_complete(task.job.folder):
+                self._end(task, self.done)
+            else:  # its process ended early: this launcher continues it
+                self.waiting.insert(0, task)
+
+    def _stop(self):
+        """Asks every child for its checkpoint and waits for all of them."""
+        if self.running:
+            self.display.stopping(self)
+        asked = -ASK_AGAIN
+        while self.running:
+            if (
+                time.monotonic() - asked >= ASK_AGAIN
+            ):  # one that was just starting may have missed it
+                asked = time.monotonic()
+                for task in self.running:
+                    task.process.terminate()
+            if self._kill:
+                for task in self.running:
+                    task.process.kill()
+            self._reap()
+            time.sleep(POLL)
+
+
+def _signal_name(number: int) -> str:
+    name = signal.Signals(number).name
+    return name + (" (out of memory?)" if number == signal.SIGKILL else "")

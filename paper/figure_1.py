@@ -1,0 +1,163 @@
+"""Figure 1: from overfitting to grokking to generalization.
+
+Settings: those of the published command lines, but for D2 and D14.
+"""
+
+from dataclasses import replace
+
+from experiment.claim import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between
+from experiment.figure import Curve, Figure, Panel, Run
+from experiment.quantity import (
+    COLLAPSE,
+    TEST,
+    TRAIN,
+    at,
+    delay,
+    first,
+    fitted,
+    largest,
+    over,
+    smallest,
+)
+from paper.settings import EFFECTIVE, MLP, QUICK_MLP
+
+# Published: 80,000 epochs for figure 1, 100,000 for figure 4, otherwise the same. It runs once.
+# D14: figure 1b is the first 80,000 epochs of figure 4's run.
+STABLEMAX = replace(MLP, loss_function="stablemax", beta2=0.999, num_epochs=100_000)
+QUICK_STABLEMAX = replace(QUICK_MLP, loss_function="stablemax", beta2=0.999)
+
+ADD_STABLEMAX = Run(name="add_stablemax", config=STABLEMAX, quick=QUICK_STABLEMAX)
+ADD_SOFTMAX64 = Run(
+    name="add_softmax64",
+    config=replace(MLP, softmax_precision=64),
+    quick=replace(QUICK_MLP, softmax_precision=64),
+)
+ORTHOADAMW = replace(MLP, **EFFECTIVE, num_epochs=300, log_frequency=10)
+ADD_ORTHOADAMW = Run(
+    name="add_orthoadamw", config=ORTHOADAMW, quick=replace(ORTHOADAMW, num_epochs=200)
+)
+
+CLAIMS = (
+    Claim(
+        panel="1a",
+        words="⊥AdamW reaches 100 % test accuracy at once",
+        paper="95 % at epoch 110, 100 % at 120",
+        source=f"Fig. 1a, {PICTURE}",
+        checks=(Within(first(ADD_ORTHOADAMW, TEST, 0.99), at_most(150)),),
+    ),
+    Claim(
+        panel="1a",
+        words="⊥AdamW fits the training set at the same time",
+        paper="100 % at epoch 110",
+        source=f"Fig. 1a, {PICTURE}",
+        checks=(Within(first(ADD_ORTHOADAMW, TRAIN, 0.99), at_most(150)),),
+    ),
+    Claim(
+        panel="1a",
+        words="There is no delay between training and test accuracy",
+        paper="no delay; about 10 epochs",
+        source=f"{TEXT}; Fig. 1a, {PICTURE}",
+        checks=(Within(delay(ADD_ORTHOADAMW, 0.95), at_most(30)),),
+    ),
+    Claim(
+        panel="1b",
+        words="StableMax first fits the training set",
+        paper="100 % at the first logged epoch, 5,000",
+        source=f"Fig. 1b, {PICTURE}",
+        checks=(Within(fitted(ADD_STABLEMAX), at_most(5_000)),),
+    ),
+    Claim(
+        panel="1b",
+        words="The test accuracy is at chance when the training set is fitted",
+        paper="about 1 % (chance: 0.88 %)",
+        source=f"Fig. 1b, {PICTURE}",
+        checks=(Within(at(ADD_STABLEMAX, TEST, fitted(ADD_STABLEMAX)), below(0.02)),),
+    ),
+    Claim(
+        panel="1b",
+        words="StableMax groks late: half of the test set",
+        paper="50 % at 34,500; a re-run of others 34,800; the teaser picture 46,000",
+        source=f"Fig. 1b, {PICTURE}",
+        checks=(Within(first(ADD_STABLEMAX, TEST, 0.5), between(25_000, 50_000)),),
+    ),
+    Claim(
+        panel="1b",
+        words="StableMax generalizes within figure 1",
+        paper="98.5 % at 75,000; the teaser picture 97 %",
+        source=f"Fig. 1b, {PICTURE}",
+        checks=(Within(at(ADD_STABLEMAX, TEST, 75_000), at_least(0.95)),),
+    ),
+    Claim(
+        panel="1b",
+        words="StableMax prevents collapse: its terms stay above what float64 absorbs (2⁻⁵³)",
+        paper="no collapse",
+        source="Sec. 4.1; within figure 1",
+        checks=(Within(smallest(ADD_STABLEMAX, "train_loss", until=80_000), at_least(2**-53)),),
+    ),
+    Claim(
+        panel="1c",
+        words="Softmax overfits: the training set is fitted, the test accuracy low by 80,000",
+        paper="0.4 to 0.9 % (chance: 0.88 %)",
+        source=f"Fig. 1c, {PICTURE}",
+        checks=(
+            Within(
+                largest(ADD_SOFTMAX64, TEST, since=fitted(ADD_SOFTMAX64), until=80_000),
+                below(0.02),
+            ),
+        ),
+    ),
+    Claim(
+        panel="1c",
+        words="The softmax of this baseline collapses: half of the training set and more",
+        paper="the reason given for 1c; 40 % at 7,000 in figure 2a",
+        source=TEXT,
+        checks=(Within(first(ADD_SOFTMAX64, COLLAPSE, 0.5), at_most(80_000)),),
+    ),
+    Claim(
+        panel="1",
+        words="⊥AdamW takes the delay of StableMax away",
+        paper="50,000 against 110 epochs to 95 %: 450 times",
+        source=f"Fig. 1a and 1b, {PICTURE}",
+        checks=(
+            Within(
+                over(
+                    first(ADD_STABLEMAX, TEST, 0.95),
+                    first(ADD_ORTHOADAMW, TEST, 0.95),
+                    "epochs to 95 % test accuracy, StableMax over ⊥AdamW",
+                ),
+                at_least(100),
+            ),
+        ),
+    ),
+)
+
+FIGURE = Figure(
+    id="1",
+    title="From overfitting to grokking to generalization",
+    claim=(
+        "Without regularization AdamW on softmax overfits (c); StableMax turns that into grokking"
+        " (b); ⊥AdamW removes the delay (a)."
+    ),
+    panels=(
+        Panel(
+            id="1a",
+            title="Generalization (⊥AdamW)",
+            kind="accuracy",
+            curves=(Curve(run=ADD_ORTHOADAMW, label="⊥AdamW, softmax"),),
+        ),
+        Panel(
+            id="1b",
+            title="Grokking (AdamW, StableMax)",
+            kind="accuracy",
+            curves=(Curve(run=ADD_STABLEMAX, label="AdamW, StableMax"),),
+            epochs=80_000,
+        ),
+        Panel(
+            id="1c",
+            title="Overfitting (AdamW, softmax)",
+            kind="accuracy",
+            curves=(Curve(run=ADD_SOFTMAX64, label="AdamW, softmax float64"),),
+        ),
+    ),
+    checks=CLAIMS,
+)

@@ -1,0 +1,1 @@
+"""Which runs a curve shows, the axes, and each kind of panel."""

@@ -1,0 +1,263 @@
+"""The kinds of panel of the related systems that show curves over optimizer steps and fractions.
+
+As in panels.py; the x axes are optimizer steps, on a log scale where the axis says so, and `end` is
+in steps. panels_grids.py and panels_dimension.py have the other kinds. Imports no torch.
+"""
+
+import statistics
+import textwrap
+
+import numpy
+import pandas
+from matplotlib.lines import Line2D
+
+from experiment.outcomes import GROKKED, best_within, rise, steps_to
+from plotting.appendix_panels import with_column
+from plotting.panels import GREY, PERCENT, WIDEST, Line, entry, percent_axis, ticks, widths
+
+FIRST_LAYER = "weight_norm/layers.0.self_attn.in_proj_weight"
+# Two-sided 95 % of Student's t for 1, 2, ... 30 degrees of freedom; beyond, the last one.
+STUDENT = (
+    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+)  # fmt: skip
+
+
+def by_step(line: Line, column: str, scale: float = 1.0, over: str = "step"):
+    """(steps, values (replicates, steps)) over the steps at which all replicates measured it.
+
+    over: "step", or "epoch" for these.
+    """
+    tables = [r.metrics.set_index(over)[column].dropna() for r in line.replicates]
+    values = pandas.concat(tables, axis=1, join="inner") * scale
+    return values.index.to_numpy(), values.to_numpy().T
+
+
+def confidence(values: numpy.ndarray) -> numpy.ndarray | None:
+    """Half the width of the 95 % confidence interval of the mean of each column, by Student's t.
+
+    t(n - 1) * s / sqrt(n) with the sample standard deviation s of n values; None for n = 1.
+    """
+    n = len(values)
+    if n == 1:
+        return None
+    return STUDENT[min(n - 1, len(STUDENT)) - 1] * values.std(axis=0, ddof=1) / n**0.5
+
+
+def plot_steps(
+    axes, line: Line, column: str, scale=1.0, band=None, over="step", shade=0.2, **style
+):
+    """The mean over the replicates against steps, and a band of `band(values)` to either side.
+
+    Without `band` it is one standard deviation, as in all panels over epochs. `over`: "step", or
+    "epoch" for epochs. `shade`: opacity of the band.
+    """
+    steps, values = by_step(line, column, scale, over)
+    mean = values.mean(axis=0)
+    color = style.setdefault("color", line.color)
+    axes.plot(steps, mean, **style)
+    width = band(values) if band else values.std(axis=0, ddof=1) if len(values) > 1 else None
+    if width is not None:
+        axes.fill_between(steps, mean - width, mean + width, color=color, alpha=shade, linewidth=0)
+    return mean
+
+
+def step_axis(axes, end: int | None, log: bool, over: str = "step"):
+    """Optimizer steps, or epochs; the first, 0, has no place on a log axis."""
+    label = {"step": "Optimizer steps", "epoch": "Epochs"}[over]
+    axes.set_xlabel(f"{label} (log scale)" if log else label)
+    if log:
+        axes.set_xscale("log")
+    else:
+        axes.margins(x=0.02)
+        axes.locator_params(axis="x", nbins=6)
+        ticks(axes.xaxis)
+    if end is not None:
+        axes.set_xlim(right=end)
+
+
+def narrow(entries: list[Line2D]) -> list[Line2D]:
+    """The entries with their labels wrapped: a legend must not be wider than its panel."""
+    for one in entries:
+        one.set_label(textwrap.fill(one.get_label(), WIDEST))
+    return entries
+
+
+# ---------------------------------------------------------------------------------- over steps
+
+
+def draw_accuracy_log(axes, lines: list[Line], end: int | None, over="step") -> list[Line2D]:
+    """Test (solid) and training (dashed) accuracy, percent, against steps on a log scale."""
+    (top,) = axes
+    for line, width in widths(lines):
+        style = {"linestyle": "--", "linewidth": width, "zorder": 2, "over": over}
+        plot_steps(top, line, "train_accuracy", PERCENT, **style)
+    for line, width in widths(lines):
+        plot_steps(top, line, "test_accuracy", PERCENT, linewidth=width, zorder=3, over=over)
+    percent_axis(top, "Accuracy (%)")
+    step_axis(top, end, True, over)
+    tests = [entry(f"Test: {line.label}", line.color) for line in lines]
+    return [*tests, *([entry("Train", style="--")] if lines else [])]
+
+
+def draw_accuracy_log_epochs(axes, lines: list[Line], end: int | None) -> list[Line2D]:
+    """As accuracy_log, against epochs, for runs whose length is in epochs (001)."""
+    return draw_accuracy_log(axes, lines, end, "epoch")
+
+
+def draw_accuracy_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:
+    """As accuracy_log, with the L2 norm of all weights (dotted) on an axis of its own (002)."""
+    (top,) = axes
+    entries = draw_accuracy_log(axes, lines, end)
+    if not lines:
+        return []
+    twin = top.twinx()
+    for line, width in widths(lines):
+        plot_steps(twin, line, "weight_norm", linestyle=":", linewidth=width)
+    twin.set_ylabel("Weight norm (L2, dotted)")
+    twin.set_ylim(0, 1.05 * twin.dataLim.y1)  # a line along the upper edge would not be seen
+    twin.grid(False)
+    twin.spines["right"].set_visible(True)
+    ticks(twin.yaxis)
+    return [*entries, entry("Weight norm", style=":")]
+
+
+def draw_attention_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:
+    """L2 norm of the first layer's query, key and value weights against steps, log x (002).
+
+    A star stands where the test accuracy of a run begins to rise above its plateau.
+    """
+    (top,) = axes
+    lines, missing = with_column(lines, FIRST_LAYER, "network transformer")
+    entries, starred = [], False
+    for line, width in widths(lines):
+        plot_steps(top, line, FIRST_LAYER, linewidth=width)
+        rises = [(r.metrics, rise(r.metrics)) for r in line.replicates]
+        found = [(m.set_index("step")[FIRST_LAYER].loc[s], s) for m, s in rises if s is not None]
+        for norm, step in found:
+            starred = True
+            top.plot(step, norm, "*", color=line.color, markersize=13, markeredgecolor="black",
+                     zorder=5)  # fmt: skip
+        said = "test does not rise"
+        if found:
+            said = f"test rises at step {statistics.median(s for _, s in found):,.0f}"
+            said += f" ({len(found)} of {len(rises)} seeds)" if len(found) < len(rises) else ""
+        entries.append(entry(f"{line.label}: {said}", line.color))
+    top.set_ylabel("Norm of the first layer's\nattention QKV weights (L2)")
+    if lines:
+        top.set_ylim(bottom=0)
+    step_axis(top, end, log=True)
+    if starred:
+        entries.append(
+            Line2D([], [], color=GREY, marker="*", markersize=11, markeredgecolor="black",
+                   linestyle="none", label="test accuracy begins to rise")
+        )  # fmt: skip
+    return narrow([*entries, *missing])
+
+
+# ---------------------------------------------------------------------------------- over fractions
+
+
+def families(lines: list[Line]) -> dict[str, list[Line]]:
+    """{label: its lines by training fraction}: curves of one label are one family."""
+    found = {}
+    for line in sorted(lines, key=lambda x: x.config.train_fraction):
+        found.setdefault(line.label, []).append(line)
+    return {label: found[label] for label in dict.fromkeys(x.label for x in lines)}
+
+
+def budget(lines: list[Line]) -> str:
+    """The budget of all runs in words: in epochs where all have it in epochs, else in steps."""
+    configs = [line.config for line in lines]
+    epochs = all(c.num_steps is None for c in configs)
+    amounts = sorted({c.num_epochs if epochs else c.total_steps for c in configs})
+    ends = f"{amounts[0]:,}" + (f" to {amounts[-1]:,}" if len(amounts) > 1 else "")
+    return f"{ends} {'epochs' if epochs else 'steps'}"
+
+
+def _fraction_axis(axes, lines):
+    axes.set_xlabel("Training fraction (%)")
+    if lines:
+        shares = [PERCENT * line.config.train_fraction for line in lines]
+        axes.set_xlim(min(shares) - 5, max(shares) + 5)
+        axes.locator_params(axis="x", nbins=8)
+
+
+def _count(number: int) -> str:
+    return f"{number} run{'s' * (number != 1)}"
+
+
+def draw_steps_to_level(axes, lines: list[Line], end: int | None) -> list[Line2D]:
+    """Steps to 99 % test accuracy, log y, against training fraction; a line per family (001).
+
+    A dot is a run. The line is the median over seeds, in which a run that never got there is later
+    than all others; such runs are open triangles at the end of their budget.
+    """
+    (top,) = axes
+    entries, reached, censored = [], 0, 0
+    grouped = families(lines)
+    for k, ((label, family), width) in enumerate(widths(list(grouped.items()))):
+        color, medians = family[0].color, []
+        aside = 1.6 * (k - (len(grouped) - 1) / 2)  # triangles of two families must both be seen
+        for line in family:
+            share = PERCENT * line.config.train_fraction
+            times = [steps_to(r.metrics) for r in line.replicates]
+            here = [t for t in times if t is not None]
+            reached, censored = reached + len(here), censored + times.count(None)
+            top.plot([share] * len(here), here, "o", color=color, markersize=3 + width, zorder=3)
+            if len(here) < len(times):
+                top.plot(share + aside, line.config.total_steps, "^", color=color, markersize=9,
+                         markerfacecolor="white", markeredgewidth=1.8, zorder=4)  # fmt: skip
+            middle = statistics.median(numpy.inf if t is None else t for t in times)
+            medians.append((share, middle if numpy.isfinite(middle) else numpy.nan))
+        top.plot(*zip(*medians, strict=True), color=color, linewidth=width)
+        entries.append(entry(label, color))
+    top.set(yscale="log", ylabel=f"Optimizer steps to {PERCENT * GROKKED:g} %\ntest accuracy (log)")
+    top.margins(y=0.1)
+    _fraction_axis(top, lines)
+    if lines:
+        entries.append(
+            Line2D([], [], color=GREY, marker="^", markerfacecolor="white", markeredgewidth=1.8,
+                   linestyle="none", label="not reached: at the end of the budget")
+        )  # fmt: skip
+        text = f"{_count(reached + censored)}, budget {budget(lines)}: {censored} censored by it"
+        entries.append(entry(text, style="none"))
+    return narrow(entries)
+
+
+def draw_best_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]:
+    """Best test accuracy of a run within its budget, percent, against training fraction (001).
+
+    A dot is a run, the line of a family is the mean over seeds.
+    """
+    (top,) = axes
+    entries, count, short = [], 0, 0
+    for (label, family), width in widths(list(families(lines).items())):
+        color, means = family[0].color, []
+        for line in family:
+            share = PERCENT * line.config.train_fraction
+            values = [best_within(r.metrics) for r in line.replicates]
+            count, short = count + len(values), short + sum(v < GROKKED for v in values)
+            percent = [PERCENT * v for v in values]
+            top.plot([share] * len(values), percent, "o", color=color, markersize=3 + width)
+            means.append((share, statistics.mean(percent)))
+        top.plot(*zip(*means, strict=True), color=color, linewidth=width)
+        entries.append(entry(label, color))
+    percent_axis(top, "Best test accuracy (%)")
+    _fraction_axis(top, lines)
+    if lines:
+        text = f"{_count(count)}; {short} below {PERCENT * GROKKED:g} % within {budget(lines)}"
+        entries.append(entry(text, style="none"))
+    return narrow(entries)
+
+
+# kind -> (function, relative heights of its rows of axes)
+KINDS = {
+    "accuracy_log": (draw_accuracy_log, (3.0,)),
+    "accuracy_log_epochs": (draw_accuracy_log_epochs, (3.0,)),
+    "accuracy_norm": (draw_accuracy_norm, (3.0,)),
+    "attention_norm": (draw_attention_norm, (3.0,)),
+    "steps_to_level": (draw_steps_to_level, (3.0,)),
+    "best_accuracy": (draw_best_accuracy, (3.0,)),
+}
