@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from configuration.config import RunConfig
-from configuration.rules import DIVISIONS
 from training import images
-from training.operations import OPERATIONS, PERMUTATION_OPERATIONS, permutation_result
+from training.operations import permutation_result
 
 DTYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}
 
@@ -53,7 +52,7 @@ class Split:
 def operand_pairs(config: RunConfig) -> Tensor:
     """(N, 2) int64: every pair (x, y), x varying slowest; without zeros where they are excluded."""
     first = int(config.exclude_zero)
-    second = int(config.exclude_zero or config.binary_operation in DIVISIONS)
+    second = int(config.exclude_zero or config.operation.nonzero)
     return torch.cartesian_prod(
         torch.arange(first, config.operands), torch.arange(second, config.operands)
     )
@@ -62,9 +61,8 @@ def operand_pairs(config: RunConfig) -> Tensor:
 def modular_task(config: RunConfig) -> Task:
     """x op y mod p over all pairs; two-hot positions for the MLP, two tokens for other networks."""
     pairs = operand_pairs(config)  # (N, 2)
-    operation = OPERATIONS[config.binary_operation]
-    targets = operation(pairs[:, 0], pairs[:, 1], config.modulo)
-    if config.network_kind != "mlp":
+    targets = config.operation.load()(pairs[:, 0], pairs[:, 1], config.modulo)
+    if config.network_entry.tokens:
         return Task(pairs, targets, config.operands, config.modulo, config.modulo)
     positions = pairs + torch.tensor([0, config.operands])  # y's one-hot block follows x's
     return Task(positions, targets, 2 * config.operands, config.modulo, config.modulo)
@@ -79,11 +77,11 @@ def token_task(config: RunConfig) -> Task:
     each one. The vocabulary is these tokens or, larger, `vocab_size`.
 
     All K-tuples are examples, the last operand varying fastest; division leaves y = 0 out, which
-    are the pairs (b c, b) of openai/grok. They are held in memory: config_rules.MOST_EXAMPLES.
+    are the pairs (b c, b) of openai/grok. They are held in memory: rules.MOST_EXAMPLES.
 
     Source: Power et al. (2022) and its four descendants; RELATED.md.
     """
-    if config.binary_operation in PERMUTATION_OPERATIONS:
+    if config.operation.permutations:
         first = int(config.exclude_identity)  # permutation 0
         operands = torch.cartesian_prod(
             torch.arange(config.operands), torch.arange(first, config.operands)
@@ -98,7 +96,7 @@ def token_task(config: RunConfig) -> Task:
     else:
         operands = operand_pairs(config)
         results = config.modulo
-        targets = OPERATIONS[config.binary_operation](*operands.unbind(1), results)
+        targets = config.operation.load()(*operands.unbind(1), results)
     sign, equals, eos = range(config.numbers, config.numbers + 3)
     start = int(config.leading_eos)
     inputs = torch.full((len(targets), start + 2 * operands.shape[1]), sign)
@@ -125,8 +123,7 @@ def binary_task(config: RunConfig) -> Task:
     shifts = torch.arange(bits - 1, -1, -1)
     codes = (torch.tensor(words)[:, None] >> shifts) & 1  # (operands, bits)
     inputs = codes[pairs].flatten(1).to(DTYPES[config.train_precision])  # (N, 2 * bits)
-    operation = OPERATIONS[config.binary_operation]
-    targets = operation(pairs[:, 0], pairs[:, 1], config.modulo)
+    targets = config.operation.load()(pairs[:, 0], pairs[:, 1], config.modulo)
     return Task(inputs, targets, 2 * bits, config.modulo, config.modulo)
 
 

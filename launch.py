@@ -21,7 +21,7 @@ from pathlib import Path
 import paper
 import related
 from configuration import runs
-from configuration.flags import Parser
+from configuration.flags import Parser, add_own_file
 from experiment.catalog import Catalog
 from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
 from launching import progress
@@ -65,6 +65,7 @@ def make_parser() -> Parser:
         f"of {', '.join(CATALOG.paper)} [all of these]; of the related systems, which are"
         f" computed only when named: {', '.join(CATALOG.related)}, or related for all",
     )
+    add_own_file(parser)
     take_list("--device", "cpu, cuda:0, cuda:1 ... [cuda:0 where there is one, else cpu]")
     parser.add_argument(
         "--jobs",
@@ -251,6 +252,7 @@ def draw(figures, options, seeds, plots) -> bool:
         command = [sys.executable, str(plots), "--figures", *ids]
         command += ["--runs", str(options.root), "--seeds", *map(str, shown)]
         command += size_flag(options.size)
+        command += ["--figures-from", options.figures_from] if options.figures_from else []
         command += ["--out", options.out] if options.out else []
         codes.append(subprocess.run(command).returncode)
     return not any(codes)
@@ -264,13 +266,15 @@ def notebook_command(figures) -> str:
     return shlex.join([*program, "lab", short(RELATED_NOTEBOOK if related else NOTEBOOK)])
 
 
-def groups(named) -> dict[str, list]:
+def groups(named, catalog: Catalog) -> dict[str, list]:
     """What --list shows: the figures of these ids, all of them for none, as progress wants them."""
     if named:
-        return {"These": CATALOG.figures(named)}
+        return {"These": catalog.figures(named)}
+    if catalog.own:
+        return {"Your figures": list(catalog.own.values())}
     return {
-        "The paper's figures": list(CATALOG.paper.values()),
-        "The related systems' figures": list(CATALOG.related.values()),
+        "The paper's figures": list(catalog.paper.values()),
+        "The related systems' figures": list(catalog.related.values()),
     }
 
 
@@ -286,13 +290,16 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     """
     sys.stdout.reconfigure(errors="replace")  # ⊥ on a terminal that has none
     options = make_parser().parse_args(argv)
+    catalog, own = CATALOG, None
     options.root = Path(os.path.abspath(options.runs)) if options.runs else RUNS
     try:
         if options.runs == "":
             raise ValueError("--runs '' is empty; name a folder, or drop it")
-        choices = CATALOG.choices
-        named = split_list("--figures", options.figures, choices)
-        figures = CATALOG.figures(named)
+        if options.figures_from is not None:
+            own = Path(os.path.abspath(options.figures_from))
+            catalog = CATALOG.with_file(own)
+        named = split_list("--figures", options.figures, catalog.choices)
+        figures = catalog.figures(named)
         options.size = asked_size(options.size, options.quick)
         seeds = parse_seeds(options.seeds)
         devices = parse_devices(options.device)
@@ -305,9 +312,9 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             "--interval", options.interval, float, 0.1, "choose seconds from 0.1"
         )
         if options.list:
-            list_figures(groups(named), seeds, options.root, named)
+            list_figures(groups(named, catalog), seeds, options.root, named)
             return 0
-        jobs = plan(figures, size=options.size, seeds=seeds, root=options.root)
+        jobs = plan(figures, size=options.size, seeds=seeds, root=options.root, own=own)
         slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
         if not options.dry_run:
             check_writable(options.root, "--runs")

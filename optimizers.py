@@ -312,27 +312,29 @@ def total_norm(tensors: Iterable[Tensor], order: float = 2) -> Tensor:
 
 def make_optimizer(
     params: Iterable,
-    name: str,
+    name: str | Callable[..., torch.optim.Optimizer],
     *,
     lr: float,
     weight_decay: float = 0.0,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    momentum: float = 0.0,
+    betas: tuple[float, float] | None = None,
+    eps: float | None = None,
+    momentum: float | None = None,
     orthogonal: bool = False,
     restore_norm: bool = True,
     capturable: bool = False,
 ) -> torch.optim.Optimizer:
-    """Build AdamW, Adam or SGD, fused where the parameters allow it, wrapped in OrthoGrad or not.
+    """Build an optimizer, fused where it can be, wrapped in OrthoGrad or not.
 
     Args:
         params: tensors, named tensors or group dicts, as any torch optimizer takes them.
-        name: "AdamW" (decoupled decay), "Adam" or "SGD" (weight decay added to the gradient).
+        name: "AdamW" (decoupled decay), "Adam" or "SGD" (weight decay added to the gradient), or
+            any constructor of a torch.optim.Optimizer that takes params and lr.
         lr: learning rate, finite and above 0.
         weight_decay: finite and at least 0.
-        betas: decay of the two moments, each in [0, 1); SGD has none and reads neither.
-        eps: added to Adam's denominator; must not round to 0 in a parameter's dtype. Not for SGD.
-        momentum: SGD's, in [0, 1), without dampening; Adam and AdamW do not read it.
+        betas: decay of the two moments, each in [0, 1). None, as for eps and momentum: the
+            optimizer's own default.
+        eps: added to Adam's denominator; must not round to 0 in a parameter's dtype.
+        momentum: SGD's, in [0, 1), without dampening.
         orthogonal: wrap the optimizer in OrthoGrad.
         restore_norm: passed to OrthoGrad.
         capturable: let Adam and AdamW be captured by hand in a CUDA graph. They never synchronise
@@ -344,31 +346,39 @@ def make_optimizer(
     Raises:
         ValueError: a value outside its range; the message names the choices and the remedy.
     """
-    if name not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}")
+    if isinstance(name, str):
+        if name not in OPTIMIZERS:
+            raise ValueError(f"unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}")
+        name = getattr(torch.optim, name)
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"lr is {lr}; give a finite number above 0, such as 0.01")
     if not (math.isfinite(weight_decay) and weight_decay >= 0):
         raise ValueError(f"weight_decay is {weight_decay}; give a finite number, 0 or above")
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+    if betas is not None and (len(betas) != 2 or not all(0 <= beta < 1 for beta in betas)):
         raise ValueError(f"betas are {betas}; give two numbers in [0, 1), such as (0.9, 0.999)")
-    if not 0 <= momentum < 1:
+    if momentum is not None and not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}; give a number in [0, 1), such as 0.8")
-    if not (math.isfinite(eps) and eps > 0):
+    if eps is not None and not (math.isfinite(eps) and eps > 0):
         raise ValueError(f"eps is {eps}; give a finite number above 0, such as 1e-8")
 
     groups = [_as_list(entry) for entry in params]
     tensors = [p for entry in groups for p in (entry["params"] if type(entry) is dict else [entry])]
     tensors = [p[1] if isinstance(p, tuple) else p for p in tensors]  # named tensors
-    options = {"lr": lr, "weight_decay": weight_decay}
-    if all(torch.is_floating_point(p) and p.device.type in ("cpu", "cuda") for p in tensors):
+    given = {"betas": betas, "eps": eps, "momentum": momentum, "weight_decay": weight_decay}
+    takes = inspect.signature(name).parameters
+    for option, value in given.items():
+        if value and option not in takes:
+            raise ValueError(f"{name.__name__} has no {option}, got {value}; leave it out")
+    options = {"lr": lr} | {k: v for k, v in given.items() if v is not None and k in takes}
+    if "betas" in options:
+        options["betas"] = tuple(map(float, betas))
+    floating = all(torch.is_floating_point(p) and p.device.type in ("cpu", "cuda") for p in tensors)
+    if "fused" in takes and floating:
         options["fused"] = True
-    if name == "SGD":
-        options["momentum"] = momentum
-    else:
-        options |= {"betas": tuple(map(float, betas)), "eps": eps, "capturable": capturable}
-    optimizer = getattr(torch.optim, name)(groups, **options)
-    for group in optimizer.param_groups if name != "SGD" else ():
+    if capturable and "capturable" in takes:
+        options["capturable"] = True
+    optimizer = name(groups, **options)
+    for group in optimizer.param_groups if "eps" in takes else ():
         for p in group["params"]:
             _refuse_vanishing_eps(group["eps"], p.dtype.to_real())
     return OrthoGrad(optimizer, restore_norm) if orthogonal else optimizer

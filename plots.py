@@ -28,6 +28,7 @@ from matplotlib.transforms import ScaledTranslation
 import paper
 import related
 from configuration import runs
+from configuration.flags import add_own_file
 from experiment.catalog import Catalog
 from experiment.figure import Figure, Panel, asked_size
 from judging import readings
@@ -414,13 +415,15 @@ def main(argv=None) -> int:
     parser.add_argument("--runs", metavar="DIR", help="your own runs [runs]")
     parser.add_argument("--out", metavar="DIR", help="where the pictures go [figures]")
     parser.add_argument("--seeds", nargs="+", metavar="LIST", help="replicates [all complete]")
+    add_own_file(parser)
     given = parser.parse_args(argv)
     seeds = _split(given.seeds) or None
     try:
         if seeds and not all(s.isascii() and s.isdigit() for s in seeds):
             raise ValueError(f"--seeds {' '.join(seeds)}: expected whole numbers such as 42,43")
         seeds = [int(s) for s in seeds] if seeds else None
-        figures = CATALOG.figures(_split(given.figures))
+        catalog = CATALOG.with_file(given.figures_from) if given.figures_from else CATALOG
+        figures = catalog.figures(_split(given.figures))
         size = asked_size(given.size, given.quick)
         made = [
             compute_tables(f, size=f.shown_as(size), seeds=seeds, runs_root=given.runs)

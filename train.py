@@ -23,7 +23,14 @@ import paper
 import related
 from configuration import runs
 from configuration.config import RunConfig
-from configuration.flags import OneLineHelp, Parser, add_config_flags, given_fields
+from configuration.flags import (
+    OneLineHelp,
+    Parser,
+    add_config_flags,
+    add_own_file,
+    given_fields,
+    own_file,
+)
 from experiment.catalog import Catalog
 from experiment.figure import asked_size
 from training.environment import environment
@@ -208,6 +215,7 @@ def make_parser() -> Parser:
         "--size", metavar="SIZE", help="the declared run's form: full, cpu or quick [full]"
     )
     which.add_argument("--quick", action="store_true", help="the same as --size quick")
+    add_own_file(which)
     which.add_argument("--runs", metavar="DIR", help="root of the run folders [runs/]")
     which.add_argument("--run_dir", metavar="DIR", help="put this run's folder exactly here")
     which.add_argument("--force", action="store_true", help="start again from step 0")
@@ -228,7 +236,7 @@ def make_parser() -> Parser:
     return parser
 
 
-def resolve(arguments) -> tuple[RunConfig, Path]:
+def resolve(arguments, catalog=CATALOG) -> tuple[RunConfig, Path]:
     """(configuration, folder) of a parsed command line.
 
     Raises:
@@ -238,7 +246,7 @@ def resolve(arguments) -> tuple[RunConfig, Path]:
     root = Path(arguments.runs) if arguments.runs else HERE / "runs"
     size = asked_size(arguments.size, arguments.quick)
     if arguments.run:
-        run = CATALOG.run(arguments.run)
+        run = catalog.run(arguments.run)
         name, declared = run.form(size, given.get("seed"))
         config = dataclasses.replace(declared, **given)
         folder = runs.run_folder(root, name, config.seed)
@@ -313,10 +321,11 @@ def main(argv=None) -> int:
     stop = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.append(True))
-    parser = make_parser()
-    arguments = parser.parse_args(argv)
     try:
-        config, path = resolve(arguments)
+        own = own_file(argv)
+        catalog = CATALOG.with_file(own) if own is not None else CATALOG
+        arguments = make_parser().parse_args(argv)  # with the choices that the file adds
+        config, path = resolve(arguments, catalog)
         if runs.is_complete(path) and not arguments.force and runs.read_config(path) == config:
             print(f"{path} is complete; --force runs it again")
             return 0

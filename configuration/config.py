@@ -8,6 +8,7 @@ trainer where it has the flag; what is ours is marked "(ours)" in the help text.
 from dataclasses import MISSING, dataclass, field
 
 from configuration import rules
+from configuration.choices import LOSSES, NETWORKS, OPERATIONS, OPTIMIZERS, Network, Operation
 
 
 def _flag(default, group, help, choices=None):
@@ -37,7 +38,7 @@ class RunConfig:
         "add_mod",
         "task",
         "operation; divide_mod (ours) is true division, s5* permutations of 5 (tokens only)",
-        (*rules.MODULAR_OPERATIONS, *rules.PERMUTATION_OPERATIONS),
+        OPERATIONS,
     )
     terms: int = _flag(2, "task", "(ours) tokens, add_mod: operands K of the sum x1 + ... + xK =")
     modulo: int = _flag(113, "task", "modulus p, the number of classes")
@@ -85,7 +86,7 @@ class RunConfig:
     )
     use_transformer: bool = _flag(False, "model", "the transformer instead of the MLP")
     network: str | None = _flag(
-        None, "model", "(ours) any network; None: as --use_transformer says", rules.NETWORKS
+        None, "model", "(ours) any network; None: as --use_transformer says", NETWORKS
     )
     init_scale: float = _flag(1.0, "model", "(ours) factor on every initial parameter")
     num_layers: int = _flag(1, "model", "(ours) transformer, lstm: layers")
@@ -129,7 +130,7 @@ class RunConfig:
         "cross_entropy",
         "loss",
         "softmax, StableMax; (ours) Taylor-softmax, mean squared error",
-        ("cross_entropy", "stablemax", "taylor", "mse"),
+        LOSSES,
     )
     softmax_precision: int = _flag(
         32, "loss", "bits of every loss but StableMax and of softmax_collapse", (16, 32, 64)
@@ -165,7 +166,7 @@ class RunConfig:
     lambda_l2: float = _flag(5e-5, "loss", "coefficient of the l2 penalty")
 
     # --- optimizer ------------------------------------------------------------------------------
-    optimizer: str = _flag("AdamW", "optimizer", "update rule", ("AdamW", "Adam", "SGD"))
+    optimizer: str = _flag("AdamW", "optimizer", "update rule", OPTIMIZERS)
     lr: float = _flag(MISSING, "optimizer", "learning rate (required)")
     weight_decay: float = _flag(
         0.0, "optimizer", "decoupled for AdamW, an L2 term for Adam and SGD"
@@ -290,14 +291,14 @@ class RunConfig:
     @property
     def operands(self) -> int:
         """Number of values 0..n-1 an operand may take; without --input_size the modulus (D10)."""
-        if self.binary_operation in rules.PERMUTATION_OPERATIONS:
+        if self.operation.permutations:
             return rules.PERMUTATIONS
         return self.modulo if self.input_size is None else self.input_size
 
     @property
     def numbers(self) -> int:
         """Token sequences: how many tokens stand for operands and results."""
-        if self.binary_operation in rules.PERMUTATION_OPERATIONS:
+        if self.operation.permutations:
             return rules.PERMUTATIONS
         return max(self.operands, self.modulo)
 
@@ -307,8 +308,18 @@ class RunConfig:
         return self.vocab_size or self.numbers + 2 + self.leading_eos
 
     @property
+    def operation(self) -> Operation:
+        """The entry of the operation."""
+        return OPERATIONS[self.binary_operation]
+
+    @property
+    def network_entry(self) -> Network:
+        """The entry of the network."""
+        return NETWORKS[self.network_kind]
+
+    @property
     def network_kind(self) -> str:
-        """Which network it is: one of rules.NETWORKS."""
+        """Which network it is: a name in NETWORKS."""
         return self.network or ("transformer" if self.use_transformer else "mlp")
 
     @property
@@ -354,7 +365,7 @@ class RunConfig:
     def betas(self) -> tuple[float, float]:
         beta2 = self.beta2
         if beta2 is None:
-            beta2 = 0.98 if self.optimizer == "Adam" else 0.99
+            beta2 = OPTIMIZERS[self.optimizer].beta2
         return self.beta1, beta2
 
     @property
@@ -365,8 +376,5 @@ class RunConfig:
 
     @property
     def loss_precision(self) -> int:
-        return (
-            self.stablemax_precision
-            if self.loss_function == "stablemax"
-            else self.softmax_precision
-        )
+        own = "stablemax_precision" in LOSSES[self.loss_function].reads
+        return self.stablemax_precision if own else self.softmax_precision

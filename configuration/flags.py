@@ -95,6 +95,22 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         groups["run"].add_argument(f"--{name}", action="store_true", help=argparse.SUPPRESS)
 
 
+def own_file(argv) -> str | None:
+    """The value of --figures-from on a command line, before the flags that its file may extend."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--figures-from")
+    return parser.parse_known_args(argv)[0].figures_from
+
+
+def add_own_file(parser: argparse.ArgumentParser):
+    """The flag that `own_file` reads."""
+    parser.add_argument(
+        "--figures-from",
+        metavar="FILE",
+        help="also the figures of this Python file (docs/extending.md)",
+    )
+
+
 def given_fields(namespace: argparse.Namespace) -> dict:
     """The RunConfig fields that were given on the command line.
 

@@ -3,37 +3,16 @@
 Every refusal is a ValueError of one line: the field, its value, and the remedy.
 """
 
+import difflib
 import math
 import types
 import typing
 from dataclasses import Field, fields
 
-from configuration.readers import READERS
+from configuration.choices import LOSSES, NETWORKS, OPERATIONS, OPTIMIZERS
 
 MNIST_IMAGES = {"embedded": 5_000, "full": 70_000, "digits": 1_797}  # how many there are
-MODULAR_OPERATIONS = (
-    "add_mod",
-    "product_mod",
-    "subtract_mod",
-    "divide_mod",
-    "square_add_mod",  # x^2 + y
-    "cube_add_mod",  # x^3 + y
-    "x2_y2_mod",  # x^2 + y^2, and so on
-    "x2_xy_y2_mod",
-    "x2_xy_y2_x_mod",
-    "x3_xy_mod",
-    "x3_xy2_y_mod",
-    "odd_divide_mod",  # x / y for odd y, else x - y
-    "even_add_odd_product_mod",  # x + y for even x, else x y
-    "even_add_odd_subtract_mod",  # x + y for even x, else x - y
-)
-DIVISIONS = ("divide_mod",)  # the second operand is not 0
-INVERTING = (*DIVISIONS, "odd_divide_mod")  # these need inverses modulo p
-# Compositions of two permutations a, b of five things, as functions: c[i] = b[a[i]] (a first),
-# a[b[i]] (b first), b^-1[a[i]], the conjugate a b a^-1 and a b a, a first in both.
-PERMUTATION_OPERATIONS = ("s5", "s5_b_first", "s5_inverse", "s5_conj", "s5_aba")
-PERMUTATIONS = 120
-NETWORKS = ("mlp", "transformer", "lstm", "embedding_mlp")
+PERMUTATIONS = 120  # of five things
 MOST_EXAMPLES = 2**24  # of a data set that is held in memory
 MOST_TOKENS = 2**27  # of them together: 1 GiB, and with their operands and the split about 3
 # What has to be as here for a plain SGD step to be lr times the gradient of the training loss, but
@@ -44,6 +23,73 @@ ABSORBING = {
     "update_noise": 0.0, "weight_noise": 0.0, "embedding_noise": 0.0, "dropout": 0.0,
 }  # fmt: skip
 SMALLEST_POSITIVE = {16: 6e-8, 32: 1.4e-45, 64: 5e-324}  # bits -> smallest number above 0
+
+
+# Who reads a field, as {reader in words: (condition, names of fields)}, beside what the entries of
+# choices.py read. A flag that the rest of the configuration leaves unread would be recorded and
+# change nothing, so it is refused unless it has its default.
+READERS = {
+    "--dataset add_mod, tokens or binary_alg": (
+        lambda c: c.dataset in ("add_mod", "binary_alg", "tokens"),
+        ("binary_operation",),
+    ),
+    "a modular --binary_operation (--dataset add_mod, tokens, binary_alg)": (
+        lambda c: c.dataset in ("add_mod", "binary_alg", "tokens") and not c.operation.permutations,
+        ("modulo", "input_size", "exclude_zero"),
+    ),
+    "--dataset tokens": (
+        lambda c: c.dataset == "tokens",
+        ("leading_eos", "vocab_size", "full_head", "terms", "exclude_identity"),
+    ),
+    "--dataset sparse_parity": (
+        lambda c: c.dataset == "sparse_parity",
+        ("num_noise_features", "num_parity_features", "num_samples"),
+    ),
+    "--dataset binary_alg": (lambda c: c.dataset == "binary_alg", ("code_bits", "random_codes")),
+    "--dataset mnist": (lambda c: c.dataset == "mnist", ("mnist_images", "rotation", "blur")),
+    "no --train_samples": (lambda c: c.train_samples is None, ("train_fraction",)),
+    "no --network": (lambda c: c.network is None, ("use_transformer",)),
+    "--loss_function cross_entropy with --softmax_precision 16": (
+        lambda c: c.loss_function == "cross_entropy" and c.softmax_precision == 16,
+        ("half_softmax",),
+    ),
+    "--regularization l1": (lambda c: c.regularization == "l1", ("lambda_l1",)),
+    "--regularization l2": (lambda c: c.regularization == "l2", ("lambda_l2",)),
+    "--orthogonal_gradients": (lambda c: c.orthogonal_gradients, ("restore_gradient_norm",)),
+    "--use_lr_scheduler": (lambda c: c.use_lr_scheduler, ("lr_scheduler_norm",)),
+    "--no-full_batch": (lambda c: not c.full_batch, ("batch_size", "batch_order")),
+    "no --num_steps": (lambda c: c.num_steps is None, ("num_epochs",)),
+    "no --log_every": (lambda c: c.log_every is None, ("log_frequency",)),
+    "--optimizer AdamW and --weight_decay": (
+        lambda c: c.optimizer == "AdamW" and c.weight_decay > 0,
+        ("weight_decay_to",),
+    ),
+    "--weight_decay": (lambda c: c.weight_decay > 0, ("decay_all",)),
+    "--lr_schedule linear or cosine": (
+        lambda c: c.lr_schedule != "constant",
+        ("schedule_steps", "final_lr"),
+    ),
+    "--warmup_steps": (lambda c: c.warmup_steps > 0, ("warmup_start",)),
+    "--stop_at": (lambda c: c.stop_at != "None", ("stop_level",)),
+    "--log_dimension": (
+        lambda c: c.log_dimension > 0,
+        (
+            "dimension_estimator",
+            "dimension_points",
+            "dimension_neighbors",
+            "dimension_layer",
+            "dimension_tokens",
+            "dimension_split",
+        ),
+    ),
+}
+# Field that names an entry -> (table, property with the name of the chosen one).
+ENTRIES = {
+    "binary_operation": (OPERATIONS, "binary_operation"),
+    "network": (NETWORKS, "network_kind"),
+    "loss_function": (LOSSES, "loss_function"),
+    "optimizer": (OPTIMIZERS, "optimizer"),
+}
 
 
 def check(c):
@@ -88,7 +134,9 @@ def _check_type(f: Field, value):
         _refuse(f.name, value, f"expected {expected.get(base, 'whole numbers')}")
     choices = f.metadata["choices"]
     if choices and value not in choices:
-        _refuse(f.name, value, f"choose from {', '.join(map(str, choices))}")
+        near = difflib.get_close_matches(str(value), map(str, choices), 1) if base is str else ()
+        hint = f"did you mean {near[0]}? " if near else ""
+        _refuse(f.name, value, f"{hint}choose from {', '.join(map(str, choices))}")
 
 
 def _refuse(name, value, remedy):
@@ -110,11 +158,11 @@ def num_examples(c) -> int:
         return c.num_samples
     if c.dataset == "mnist":
         return MNIST_IMAGES[c.mnist_images]
-    if c.binary_operation in PERMUTATION_OPERATIONS:
+    if c.operation.permutations:
         return PERMUTATIONS * (PERMUTATIONS - c.exclude_identity)
     if c.terms != 2:
         return (c.operands - c.exclude_zero) ** c.terms
-    second = c.exclude_zero or c.binary_operation in DIVISIONS
+    second = c.exclude_zero or c.operation.nonzero
     return (c.operands - c.exclude_zero) * (c.operands - second)
 
 
@@ -124,35 +172,45 @@ _STATED = {"beta2": 0.99, "input_size": 113}
 
 def _check_read(c):
     defaults = {f.name: f.default for f in fields(c)}
+
+    def refuse_unread(name, reader):
+        value = getattr(c, name)
+        _need(
+            value in (defaults[name], _STATED.get(name)),
+            name,
+            value,
+            f"read only with {reader}; "
+            + ("drop one of them" if reader.startswith("no ") else "add that or drop this"),
+        )
+
     for reader, (reads, names) in READERS.items():
         for name in () if reads(c) else names:
-            value = getattr(c, name)
-            _need(
-                value in (defaults[name], _STATED.get(name)),
-                name,
-                value,
-                f"read only with {reader}; "
-                + ("drop one of them" if reader.startswith("no ") else "add that or drop this"),
-            )
+            refuse_unread(name, reader)
+    for field, (table, chosen) in ENTRIES.items():
+        own = table[getattr(c, chosen)].reads
+        for name in dict.fromkeys(n for entry in table.values() for n in entry.reads):
+            if name not in own:
+                readers = [entry.name for entry in table.values() if name in entry.reads]
+                refuse_unread(name, f"--{field} {' or '.join(readers)}")
 
 
 def _check_tokens(c):
     """The sequence tasks: equations over integers modulo p or over permutations."""
-    plain = ("add_mod", "product_mod", "subtract_mod", "divide_mod")
     if c.dataset in ("add_mod", "binary_alg"):
         _need(
-            c.binary_operation in plain,
+            not c.operation.permutations,
             "binary_operation",
             c.binary_operation,
-            f"needs --dataset tokens; without it choose from {', '.join(plain)}",
+            "needs --dataset tokens; without it choose from "
+            + ", ".join(o.name for o in OPERATIONS.values() if not o.permutations),
         )
     if c.dataset != "tokens":
         return
     _need(
-        c.network_kind != "mlp",
+        c.network_entry.tokens,
         "dataset",
         c.dataset,
-        "is read by --network transformer, lstm or embedding_mlp; name one of them",
+        "is read by --network " + " or ".join(n.name for n in NETWORKS.values() if n.tokens),
     )
     _need(c.terms >= 2, "terms", c.terms, "a sum has at least 2 operands")
     most = MOST_EXAMPLES.bit_length() - 1  # of 2 values each
@@ -283,7 +341,7 @@ def _check_task(c):
     elif c.dataset != "mnist":
         _need(c.modulo >= 2, "modulo", c.modulo, "choose a modulus of at least 2")
         _need(c.operands >= 2, "input_size", c.input_size, "at least 2 values of each operand")
-        if c.binary_operation in INVERTING:
+        if c.operation.prime:
             _need(
                 is_prime(c.modulo),
                 "modulo",
@@ -331,7 +389,7 @@ def _check_model(c):
         "each width must be at least 1",
     )
     _need(c.init_scale > 0, "init_scale", c.init_scale, "choose a factor above 0")
-    if c.network_kind != "mlp":
+    if c.network_entry.tokens:
         _need(
             c.dataset in ("add_mod", "tokens"),
             "dataset",
@@ -385,7 +443,7 @@ def _check_optimizer(c):
         _need(getattr(c, name) >= 0, name, getattr(c, name), "must not be negative")
     for name, value in (("beta1", c.beta1), ("beta2", c.betas[1]), ("momentum", c.sgd_momentum)):
         _need(0 <= value < 1, name, value, "choose a number from 0 to below 1")
-    if c.optimizer != "SGD":
+    if "adam_epsilon" in OPTIMIZERS[c.optimizer].reads:
         least = SMALLEST_POSITIVE[c.train_precision]
         _need(
             c.adam_epsilon >= least,

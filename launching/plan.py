@@ -66,7 +66,8 @@ def _kind(c: RunConfig) -> str:
         return "decoder" if c.dataset == "tokens" else "transformer"
     if c.network_kind == "mlp" and c.dataset == "mnist" and not c.full_batch:
         return "mnist"
-    return "parity" if c.dataset == "sparse_parity" else c.network_kind
+    kind = "parity" if c.dataset == "sparse_parity" else c.network_kind
+    return kind if kind in MEASURED_MS else "mlp"  # of one's own: a guess
 
 
 def _rows(c: RunConfig) -> float:
@@ -112,6 +113,7 @@ class Job:
     root: Path
     folder: Path
     config: RunConfig
+    own: Path | None = None  # the file that declares it, where it is neither paper's nor related
 
     @property
     def label(self) -> str:
@@ -129,10 +131,11 @@ class Job:
     def arguments(self) -> list[str]:
         """The flags of train.py that name this run; device and threads are the launcher's."""
         named = ["--run", self.run, *size_flag(self.size), "--seed", str(self.seed)]
+        named += ["--figures-from", str(self.own)] if self.own else []
         return named + ([] if self.root == RUNS else ["--runs", str(self.root)])
 
 
-def plan(figures, *, size: str, seeds=None, root) -> list[Job]:
+def plan(figures, *, size: str, seeds=None, root, own: Path | None = None) -> list[Job]:
     """Every run of the figures at every seed, each once, longest expected first. Reads no file.
 
     Args:
@@ -140,6 +143,7 @@ def plan(figures, *, size: str, seeds=None, root) -> list[Job]:
         size: one of SIZES.
         seeds: whole numbers; None: those of each figure at this size.
         root: the folder that holds all runs.
+        own: the file that the figures are from, if it is one's own.
 
     Raises:
         ValueError: for an unknown size or a seed that no run can have.
@@ -156,6 +160,7 @@ def plan(figures, *, size: str, seeds=None, root) -> list[Job]:
                     root=Path(root),
                     folder=runs.run_folder(root, name, seed),
                     config=config,
+                    own=own,
                 )
     return sorted(jobs.values(), key=lambda job: -job.seconds)
 

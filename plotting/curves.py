@@ -17,7 +17,6 @@ import pandas
 
 from configuration import runs
 from configuration.config import RunConfig
-from configuration.rules import PERMUTATION_OPERATIONS
 from experiment.figure import Figure, Run, asked_size, size_flag
 
 HERE = Path(__file__).resolve().parent.parent
@@ -152,27 +151,6 @@ def progress(run: Run, size: str, metrics: pandas.DataFrame) -> str:
 
 # ---------------------------------------------------------------------------------- words
 
-OPERATIONS = {
-    "add_mod": "addition",
-    "product_mod": "product",
-    "subtract_mod": "subtraction",
-    "divide_mod": "division",
-    "square_add_mod": "x² + y",
-    "cube_add_mod": "x³ + y",
-    "x2_y2_mod": "x² + y²",
-    "x2_xy_y2_mod": "x² + xy + y²",
-    "x2_xy_y2_x_mod": "x² + xy + y² + x",
-    "x3_xy_mod": "x³ + xy",
-    "x3_xy2_y_mod": "x³ + xy² + y",
-    "odd_divide_mod": "x / y for odd y, else x - y,",
-    "even_add_odd_product_mod": "x + y for even x, else xy,",
-    "even_add_odd_subtract_mod": "x + y for even x, else x - y,",
-    "s5": "composition in S5",
-    "s5_b_first": "composition in S5",
-    "s5_inverse": "composition in S5",
-    "s5_conj": "conjugation in S5",
-    "s5_aba": "a b a in S5",
-}
 MOST_NAMED = 6  # runs that are named one by one
 SIZE_WORDS = {"cpu": "CPU size", "quick": "quick look"}  # on a picture
 SAID = {  # fields that these words name by themselves, or that compute nothing
@@ -197,12 +175,12 @@ def task(config: RunConfig) -> str:
         return f"sparse parity (n={config.num_noise_features}, k={config.num_parity_features})"
     if config.dataset == "mnist":
         return "digits of 8×8 pixels" if config.mnist_images == "digits" else "MNIST"
-    if config.binary_operation in PERMUTATION_OPERATIONS:
-        return OPERATIONS[config.binary_operation]
+    if config.operation.permutations:
+        return config.operation.label
     if config.terms > 2:
         return f"sum of {config.terms} terms mod {config.modulo}"
     coded = " in binary codes" if config.dataset == "binary_alg" else ""
-    return f"{OPERATIONS[config.binary_operation]} mod {config.modulo}{coded}"
+    return f"{config.operation.label} mod {config.modulo}{coded}"
 
 
 def share(config: RunConfig) -> tuple[str, str]:

@@ -2,47 +2,59 @@
 
 import math
 from functools import partial
+from inspect import signature
+from types import MethodType
 
 import torch
 
 import datasets
 import models
 import optimizers
-import stablemax
+from configuration.choices import LOSSES, OPTIMIZERS
 from configuration.config import RunConfig
 from training import losses, networks, update_rules
 
-LOSSES = {
-    "cross_entropy": stablemax.softmax_cross_entropy,
-    "stablemax": stablemax.stablemax_cross_entropy,
-    "taylor": losses.taylor_softmax_cross_entropy,
-    "mse": losses.mean_squared_error,
-}
 
-
-def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> models.Network:
+def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> torch.nn.Module:
     """The network of a configuration, its weights drawn from torch's default generator."""
-    kind, bias = config.network_kind, config.has_bias
-    if kind == "mlp":
-        return models.MLP(num_inputs, config.hidden_sizes, num_classes, bias=bias)
+    model = config.network_entry.load()(config, num_inputs, num_classes)
+    if not hasattr(model, "backpropagate"):  # a module of one's own
+        model.backpropagate = MethodType(models.Network.backpropagate, model)
+    return model
+
+
+def make_mlp(config: RunConfig, num_inputs: int, num_classes: int) -> models.MLP:
+    return models.MLP(num_inputs, config.hidden_sizes, num_classes, bias=config.has_bias)
+
+
+def _common(config: RunConfig, num_inputs: int, num_classes: int) -> dict:
+    """The arguments that every network over tokens takes."""
+    return {"vocab_size": num_inputs, "num_classes": num_classes, "bias": config.has_bias,
+            "model_dim": config.model_dim}  # fmt: skip
+
+
+def make_lstm(config: RunConfig, *sizes: int) -> networks.LSTM:
+    layers = {"num_layers": config.num_layers, "lstm_dim": config.lstm_dim}
+    return networks.LSTM(**layers, **_common(config, *sizes))
+
+
+def make_embedding_mlp(config: RunConfig, *sizes: int) -> networks.EmbeddingMLP:
+    fields = ("hidden_sizes", "positions", "final_norm")
+    choices = {name: getattr(config, name) for name in fields}
     tokens = config.sequence_length
-    common = {"vocab_size": num_inputs, "num_classes": num_classes, "bias": bias}
-    common["model_dim"] = config.model_dim
-    if kind == "lstm":
-        return networks.LSTM(num_layers=config.num_layers, lstm_dim=config.lstm_dim, **common)
-    if kind == "embedding_mlp":
-        fields = ("hidden_sizes", "positions", "final_norm")
-        choices = {name: getattr(config, name) for name in fields}
-        return networks.EmbeddingMLP(tokens=tokens, **choices, **common)
+    return networks.EmbeddingMLP(tokens=tokens, **choices, **_common(config, *sizes))
+
+
+def make_transformer(config: RunConfig, *sizes: int) -> models.Transformer:
     fields = ("num_layers", "num_heads", "ff_dim", "ff_hidden_layers", "dropout", "norm",
               "final_norm", "activation", "positions", "embedding_noise", "causal",
               "tied_head")  # fmt: skip
     return models.Transformer(
-        max_tokens=tokens,
+        max_tokens=config.sequence_length,
         dropout_places=models.DROPOUT_AT[config.dropout_at],
         embedding_scale=math.sqrt(config.model_dim) if config.scale_embedding else 1.0,
         **{name: getattr(config, name) for name in fields},
-        **common,
+        **_common(config, *sizes),
     )
 
 
@@ -50,14 +62,18 @@ def make_optimizer(config: RunConfig, weights) -> torch.optim.Optimizer:
     """The optimizer of a configuration over these weights."""
     if not config.decay_all:  # R16: 001's SGD decays its final norm
         weights = update_rules.parameter_groups(weights, config.weight_decay)
+    entry = OPTIMIZERS[config.optimizer]
+    options = {}
+    if "adam_epsilon" in entry.reads:
+        options |= {"betas": config.betas, "eps": config.adam_epsilon}
+    if "momentum" in entry.reads:
+        options["momentum"] = config.sgd_momentum
     return optimizers.make_optimizer(
         weights,
-        config.optimizer,
+        entry.load(),
         lr=config.lr / config.alpha**2,
         weight_decay=config.weight_decay,
-        betas=config.betas,
-        eps=config.adam_epsilon,
-        momentum=config.sgd_momentum,
+        **options,
         orthogonal=config.orthogonal_gradients,
         restore_norm=config.restore_gradient_norm,
     )
@@ -79,9 +95,11 @@ def make_schedule(config: RunConfig, optimizer) -> update_rules.Schedule | None:
 
 def make_loss(config: RunConfig):
     """`loss(logits, targets, reduction="mean")` of a configuration, in its precision."""
-    function = LOSSES[config.loss_function]
+    function = LOSSES[config.loss_function].load()
     if config.half_softmax == "cpu":
         function = losses.torch_cross_entropy
+    elif "reduction" not in signature(function).parameters:  # terms of one's own
+        function = partial(losses.mean_of_terms, function)
     loss = partial(function, precision=datasets.DTYPES[config.loss_precision])
     if config.label_smoothing:
         loss = partial(loss, label_smoothing=config.label_smoothing)

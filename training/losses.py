@@ -5,6 +5,8 @@ Same call as the losses of stablemax.py: (logits, targets), with the precision e
 Letters: N examples, C classes.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -66,6 +68,24 @@ def torch_cross_entropy(
     return F.cross_entropy(
         input.to(precision), target, reduction=reduction, label_smoothing=label_smoothing
     )
+
+
+def mean_of_terms(
+    terms: Callable[[Tensor, Tensor], Tensor],
+    input: Tensor,  # noqa: A002
+    target: Tensor,
+    *,
+    reduction: str = "mean",
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
+    """A loss from its terms: terms(logits (N, C) in precision, targets (N,)) -> (N,)."""
+    values = terms(input.to(precision), target)
+    if values.shape != target.shape:
+        raise ValueError(
+            f"the loss returned {tuple(values.shape)} for {tuple(target.shape)} targets; return one"
+            " term per example"
+        )
+    return _reduce(values, reduction, precision)
 
 
 def mean_squared_error(

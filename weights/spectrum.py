@@ -71,7 +71,7 @@ def first_layers(config: RunConfig, state: dict) -> dict[str, numpy.ndarray]:
             f"dataset {config.dataset} with {config.operands} operands mod {config.modulo} has no"
             " one-hot residues; choose a run of --dataset add_mod with all operands"
         )
-    if config.exclude_zero or config.binary_operation == "divide_mod":
+    if config.exclude_zero or config.operation.nonzero:
         without = "exclude_zero" if config.exclude_zero else "divide_mod"
         raise ValueError(f"{without}: residue 0 is not trained; choose a run in which it is")
     if config.network_kind != "mlp":
