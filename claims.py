@@ -1,10 +1,9 @@
 """What each figure claims, held against the runs.
 
-    python claims.py                        # the table: figure, claim, paper, measured, verdict
-    python claims.py --figures 1,2
-    python claims.py --write-readme         # also as Markdown into README.md, between its marks
-    python claims.py --check-readme         # exit 1 where README.md and the runs disagree
-    python claims.py --related              # of the related systems; their table is in RELATED.md
+    python claims.py                        # a line a figure: how much of it holds
+    python claims.py --figures 2b,9         # in full: claim, paper, bound, measured, verdict
+    python claims.py --all --published      # every claim, from results/ alone
+    python claims.py --csv > claims.csv     # or --json
 
 Each claim stands in its figure's file with its words, the paper's numbers, where those come from,
 what is measured and the bound it is held to. Bounds come from the paper's words and numbers, not
@@ -13,20 +12,141 @@ figure 1c says "low by 80,000 epochs", not "never groks". Verdicts are computed 
 says how): reproduced, partly, not reproduced, not run. A claim that fails stays, with its evidence.
 """
 
-import os
-import signal
 import sys
+
+from configuration.interpreter import require
+
+if __name__ == "__main__":
+    require("matplotlib", "pandas")  # before they are imported
+
+import csv
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
 
 import paper
 import related
-from judging.tables import main
+from configuration.flags import Parser, add_own_file
+from experiment.catalog import Catalog
+from experiment.claim import Claim
+from experiment.figure import size_flag
+from judging.tables import overview, record, screen_table, summary
+from judging.verdicts import NOT_RUN, Evidence, Judgement, judge
 
-CLAIMS = tuple(claim for figure in paper.FIGURES for claim in figure.checks)
-RELATED = tuple(claim for figure in related.FIGURES for claim in figure.checks)
+CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
+BAD_INPUT = 2
+
+
+def make_parser() -> Parser:
+    parser = Parser(
+        prog="claims.py",
+        description="What each figure claims, held against the complete runs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--figures",
+        "--figure",
+        nargs="*",
+        action="extend",
+        metavar="LIST",
+        help="figures or panels in full, such as 1,2b [a line for each of the paper's figures]",
+    )
+    parser.add_argument("--all", action="store_true", help="every claim in full")
+    add_own_file(parser)
+    parser.add_argument("--runs", metavar="DIR", help="where your own runs are [runs]")
+    parser.add_argument(
+        "--published", action="store_true", help="leave your own runs out: results/ only"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as a list of objects")
+    form.add_argument("--csv", action="store_true", help="as a table for a program")
+    return parser
+
+
+def select(catalog: Catalog, words) -> list[Claim]:
+    """The claims of the figures and panels that these words name; those of `catalog` by default.
+
+    Raises:
+        ValueError: an empty list, or a word that names neither.
+    """
+    if words is None:
+        return [c for f in catalog.figures() for c in f.checks]
+    wanted = [w for w in re.split(r"[,\s]+", " ".join(words)) if w]
+    if not wanted:
+        raise ValueError(f"--figures '' is empty; choose from {catalog.choices}, or drop it")
+    every = [c for f in catalog.all.values() for c in f.checks]
+    chosen = []
+    for word in wanted:
+        panel = [c for c in every if word in (c.panel, c.panel.split()[0])]
+        if word in catalog.all or not panel:
+            panel = [c for f in catalog.figures([word]) for c in f.checks]
+        chosen += panel
+    return [c for c in every if c in chosen]
+
+
+def evidence_of(options, results_root=None) -> Evidence:
+    if options.runs and options.published:
+        raise ValueError("--published leaves your own runs out; drop it or --runs")
+    if options.runs and not Path(options.runs).is_dir():
+        raise ValueError(f"--runs '{options.runs}' is no folder; choose one that holds run folders")
+    # Nothing is ever found below the null device.
+    return Evidence(os.devnull if options.published else options.runs, results_root)
+
+
+def missing_commands(judgements: Sequence[Judgement], own=None) -> list[str]:
+    """The commands that make the runs of claims that could not be judged, one for each size."""
+    figures = {}
+    for judgement in judgements:
+        if judgement.verdict == NOT_RUN:
+            figures.setdefault(judgement.claim.size, {})[judgement.claim.figure] = None
+    start = ["./run_main_experiments.sh", *(["--figures-from", own] if own else [])]
+    return [
+        shlex.join([*start, "--figures", ",".join(ids), *size_flag(size)])
+        for size, ids in figures.items()
+    ]
+
+
+def main(argv=None, *, results_root=None) -> int:
+    """Prints what was asked for; returns the exit code."""
+    sys.stdout.reconfigure(errors="replace")  # ⊥ on a terminal that has none
+    options = make_parser().parse_args(argv)
+    try:
+        catalog = CATALOG.with_file(options.figures_from) if options.figures_from else CATALOG
+        chosen = select(catalog, options.figures)
+        evidence = evidence_of(options, results_root)
+    except ValueError as error:
+        print(f"claims.py: {error}", file=sys.stderr)
+        return BAD_INPUT
+    judgements = [judge(claim, evidence) for claim in chosen]
+    for text in evidence.notes:
+        print(f"claims.py: {text}", file=sys.stderr)
+    if options.json:
+        print(json.dumps([record(j) for j in judgements], ensure_ascii=False, indent=1))
+        return 0
+    if options.csv:
+        rows = [record(j) for j in judgements]
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return 0
+    if options.all or options.figures is not None:
+        print(screen_table(judgements, shutil.get_terminal_size((160, 24)).columns))
+    else:
+        print(overview(list(catalog.all.values()), judgements))
+    print(summary(judgements))
+    for command in missing_commands(judgements, options.figures_from):
+        print(f"{command} makes the missing runs")
+    return 0
+
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(CLAIMS, related=RELATED))
+        sys.exit(main())
     except BrokenPipeError:  # `| head` has seen enough; the interpreter's last flush must not ask
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(128 + signal.SIGPIPE)

@@ -79,7 +79,7 @@ def token_task(config: RunConfig) -> Task:
     All K-tuples are examples, the last operand varying fastest; division leaves y = 0 out, which
     are the pairs (b c, b) of openai/grok. They are held in memory: rules.MOST_EXAMPLES.
 
-    Source: Power et al. (2022) and its four descendants; RELATED.md.
+    Source: Power et al. (2022) and its four descendants; docs/related.md.
     """
     if config.operation.permutations:
         first = int(config.exclude_identity)  # permutation 0

@@ -1,33 +1,44 @@
-"""Computes the runs of figures that are not finished: one process a run, over devices.
+"""Computes the runs of figures, or of a sweep, that are not finished: one process a run.
 
     ./run_main_experiments.sh --figures 1,2 --device cuda:0     sets the environment up, then this
     ./run_main_experiments.sh --figures 4 --quick --seeds 42,43
     ./run_main_experiments.sh --figures related --size cpu      the related systems on two cores
+    ./run_main_experiments.sh --run add_adamw_wd1 --vary weight_decay=0.5,1,2 --vary lr=0.003,0.01
     ./run_main_experiments.sh --list
 
-`plan` says which runs, from the manifest alone; local.py runs a plan on this machine.
+plan.py and sweep.py say which runs; local.py runs a plan on this machine.
 Exit codes: 0 complete, 1 a run or a picture failed, 2 bad input; 129, 130, 143 stopped by a signal.
 Imports no torch, pandas or matplotlib: it starts in a fraction of a second.
 """
+
+import sys
+
+from configuration.interpreter import require
+
+if __name__ == "__main__":
+    require()  # before what an old Python cannot read
 
 import os
 import re
 import shlex
 import subprocess
-import sys
+from dataclasses import fields
+from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
 
 import paper
 import related
 from configuration import runs
-from configuration.flags import Parser, add_own_file
+from configuration.config import RunConfig
+from configuration.flags import Parser, add_own_file, device_name
 from experiment.catalog import Catalog
 from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
 from launching import progress
 from launching.local import Local
 from launching.plan import RUNS, Job, is_finished, plan
-from launching.progress import count, duration, list_figures, makespan, say
+from launching.progress import count, duration, list_figures, list_jobs, makespan, say
+from launching.sweep import parse_vary, sweep
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 HERE = Path(__file__).resolve().parent
@@ -38,23 +49,38 @@ SCRIPT = "run_main_experiments.sh"
 JOBS_PER_GPU = 4
 # Any of these means torch may find a GPU (NVIDIA, AMD, WSL); only then is torch worth asking.
 GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+# False where --list and --dry-run run before the first start has made the environment.
+INSTALLED = find_spec("torch") is not None
+PYTHON = sys.executable if INSTALLED else str(HERE / ".venv/bin/python")
 
 
 def train_command(job: Job, device: str, force=False, train=TRAIN) -> list[str]:
     """The command line of one run: absolute paths, so that it can be pasted in any folder."""
-    command = [sys.executable, str(train), *job.arguments(), "--device", device, "--threads", "1"]
+    command = [PYTHON, str(train), *job.arguments(), "--device", device, "--threads", "1"]
     return command + (["--force"] if force else [])
 
 
 # ---------------------------------------------------------------------------------- command line
 
 
+def elsewhere(flag: str) -> str | None:
+    """Where a flag of train.py belongs that is given here."""
+    name = flag.removeprefix("--no-").removeprefix("--")
+    if name in {f.name for f in fields(RunConfig)} - {"seed"}:
+        return f"{flag} is a flag of train.py; vary it with --run NAME --vary {name}=..."
+    if name in ("run_dir", "threads", "compile", "checkpoint_seconds"):
+        return f"{flag} is a flag of train.py, for one run: python train.py --run NAME {flag} ..."
+    return None
+
+
 def make_parser() -> Parser:
     parser = Parser(
         prog=SCRIPT,
-        description="Computes the runs of figures that are not finished, then draws them.",
+        description="Computes the runs of figures, or of a sweep, that are not finished, then draws"
+        " them.",
         epilog="Lists are separated by commas or spaces. Stopped runs continue when started again.",
         allow_abbrev=False,
+        elsewhere=elsewhere,
     )
 
     def take_list(flag, text):
@@ -66,6 +92,16 @@ def make_parser() -> Parser:
         f" computed only when named: {', '.join(CATALOG.related)}, or related for all",
     )
     add_own_file(parser)
+    parser.add_argument("--run", metavar="NAME", help="this declared run instead of figures")
+    parser.add_argument(
+        "--vary",
+        nargs="*",
+        action="extend",
+        metavar="FIELD=LIST",
+        help="with --run: a run for each of these values of a flag of train.py, and for every"
+        " combination of several such lists, such as weight_decay=0.5,1,2; switches: true, false;"
+        " several widths: 200x200; no value: None",
+    )
     take_list("--device", "cpu, cuda:0, cuda:1 ... [cuda:0 where there is one, else cpu]")
     parser.add_argument(
         "--jobs",
@@ -122,12 +158,7 @@ def parse_seeds(words) -> list[int] | None:
 
 def parse_devices(words) -> list[str]:
     """Device names in one spelling; whether this machine has them is `check_devices`'s question."""
-    found = split_list("--device", words, "cpu or cuda:0")
-    for word in found:
-        if word == "mps":
-            raise ValueError("device mps has no float64, which StableMax needs; use --device cpu")
-        if not re.fullmatch("cpu|cuda(:[0-9]+)?", word, re.ASCII):
-            raise ValueError(f"unknown device '{word}'; choose from cpu, cuda:0, cuda:1 ...")
+    found = map(device_name, split_list("--device", words, "cpu or cuda:0"))
     names = (f"cuda:{int(w[5:] or 0)}" if w.startswith("cuda") else w for w in found)
     return list(dict.fromkeys(names))
 
@@ -146,6 +177,8 @@ def count_gpus() -> int:
     """Number of GPUs torch can use; asks torch (seconds) only where there may be one."""
     if not any(os.path.exists(path) for path in GPU_FILES):
         return 0
+    if not INSTALLED:
+        return len(list(Path("/dev").glob("nvidia[0-9]*"))) or 1  # as far as one can see
     ask = "import torch; print(torch.cuda.device_count())"
     answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
     return int(answer.stdout) if answer.returncode == 0 else 0
@@ -247,15 +280,28 @@ def draw(figures, options, seeds, plots) -> bool:
         shown = tuple(figure.seeds_at(options.size) if seeds is None else seeds)
         alike.setdefault(shown, []).append(figure.id)
     say("\ndrawing:")
-    codes = []
+    succeeded = []
     for shown, ids in alike.items():
-        command = [sys.executable, str(plots), "--figures", *ids]
-        command += ["--runs", str(options.root), "--seeds", *map(str, shown)]
-        command += size_flag(options.size)
-        command += ["--figures-from", options.figures_from] if options.figures_from else []
-        command += ["--out", options.out] if options.out else []
-        codes.append(subprocess.run(command).returncode)
-    return not any(codes)
+        words = ["--figures", *ids, "--runs", str(options.root), "--seeds", *map(str, shown)]
+        succeeded.append(call_plots([*words, *size_flag(options.size)], options, plots))
+    return all(succeeded)
+
+
+def compare(jobs, varied, options, plots) -> bool:
+    """Draws and tabulates the complete runs of a sweep by the fields that it varies."""
+    folders = [str(job.folder) for job in jobs if runs.is_complete(job.folder)]
+    if not folders:
+        return False
+    say("\ncomparing:")
+    by = ["--by", *varied] if varied else []
+    return call_plots(["--compare", *folders, *by, "--table"], options, plots)
+
+
+def call_plots(words, options, plots) -> bool:
+    command = [sys.executable, str(plots), *words]
+    command += ["--figures-from", options.figures_from] if options.figures_from else []
+    command += ["--out", options.out] if options.out else []
+    return subprocess.run(command).returncode == 0
 
 
 def notebook_command(figures) -> str:
@@ -300,6 +346,12 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             catalog = CATALOG.with_file(own)
         named = split_list("--figures", options.figures, catalog.choices)
         figures = catalog.figures(named)
+        if options.run is not None and named:
+            raise ValueError("--figures and --run are two things to compute; give one of them")
+        if options.run is None and options.vary is not None:
+            raise ValueError("--vary varies a declared run; name it with --run NAME")
+        run = None if options.run is None else catalog.run(options.run)
+        varied = {} if options.vary is None else parse_vary(options.vary)
         options.size = asked_size(options.size, options.quick)
         seeds = parse_seeds(options.seeds)
         devices = parse_devices(options.device)
@@ -311,10 +363,19 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         interval = parse_number(
             "--interval", options.interval, float, 0.1, "choose seconds from 0.1"
         )
-        if options.list:
+        if options.list and run is None:
             list_figures(groups(named, catalog), seeds, options.root, named)
             return 0
-        jobs = plan(figures, size=options.size, seeds=seeds, root=options.root, own=own)
+        where = {"size": options.size, "root": options.root, "own": own}
+        if run is None:
+            jobs = plan(figures, seeds=seeds, **where)
+        else:
+            jobs = sweep(run, varied, seeds=seeds or DEFAULT_SEEDS, **where)
+        if options.list:
+            list_jobs(jobs)
+            return 0
+        if not options.dry_run:
+            require("torch", "pandas", "matplotlib", "tqdm")
         slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
         if not options.dry_run:
             check_writable(options.root, "--runs")
@@ -325,6 +386,8 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         return 2
     wanted = jobs if options.force else [job for job in jobs if job not in finished]
     if options.dry_run:
+        if not INSTALLED:
+            note(f"{PYTHON} is made by the first start without --dry-run")
         dry_run(wanted, slots, options.force, train)
         return 0
     local = Local(
@@ -342,6 +405,8 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         say(f"stopped with {count(left, 'run')} left; start the same command {again} to continue")
         return 128 + local.signal
     report_divergence(jobs)
+    if run is not None:
+        return 0 if compare(jobs, varied, options, plots) and not local.failed else 1
     drawn = draw(figures, options, seeds, plots)
     say(f"open the notebook: {notebook_command(figures)}")
     return 0 if drawn and not local.failed else 1

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from training import attention
-
 # A set of up to WHOLE tokens, or ones of multi-hot rows, goes through a network at once, a larger
 # one in pieces of PIECE; a row of numbers counts as one. The tasks of the main paper, of 12,769
 # pairs at most, go in one piece. 150,000 sequences of 4 tokens through two layers of width 128 with
@@ -268,7 +266,7 @@ def measure(
             that this returns for the gradients.
         top5: also the top-5 accuracies.
         gradients: also the norms of the gradient, which cost a backward pass.
-        attends: also what `attention.measure` gives; the model is a `models.Transformer`.
+        attends: also what `training.attention.measure` gives; the model is a `models.Transformer`.
 
     Returns:
         {column: 0-dim float64 tensor} in the order of COLUMNS, without step, epoch and dimensions.
@@ -326,6 +324,8 @@ def measure(
         row["gradient_norm"] = total_norm(parts)
         row |= {f"gradient_norm/{n}": v for n, v in zip(names, parts, strict=True)}
     if attends:
+        from training import attention  # here, so that this file works alone
+
         row |= attention.measure(model, data.train_inputs)
     model.train(training)
     return {k: v.double() for k, v in row.items()}

@@ -3,6 +3,8 @@
     python plots.py --figures 1,2            # pictures of your runs, else of the published ones
     python plots.py --figures 4 --quick      # of the quick look
     python plots.py --figures related --size cpu
+    python plots.py --compare runs/a runs/b/seed_42 --by lr      # any complete run folders
+    python plots.py --table runs/a runs/b                        # their final values
 
 curves.py finds the runs, panels*.py draw each kind of panel; this file puts the panels together and
 says on every figure which runs it shows. What a run is (task, share, precision, epochs) comes from
@@ -10,13 +12,19 @@ its configuration and its metrics.csv, never from here. Imports no torch and no 
 belongs to its caller, nothing is kept open behind it.
 """
 
-import argparse
+import sys
+
+from configuration.interpreter import require
+
+if __name__ == "__main__":
+    require("matplotlib", "pandas")  # before they are imported
+
 import io
 import itertools
 import math
+import os
 import re
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -28,12 +36,13 @@ from matplotlib.transforms import ScaledTranslation
 import paper
 import related
 from configuration import runs
-from configuration.flags import add_own_file
+from configuration.flags import Parser, add_own_file
 from experiment.catalog import Catalog
 from experiment.figure import Figure, Panel, asked_size
 from judging import readings
 from plotting import (
     appendix_panels,
+    comparison,
     dimension_panels,
     map_panels,
     panels,
@@ -148,18 +157,18 @@ def draw_figure(
             notes.append(f"{name} has no complete seed {', '.join(map(str, lacking))}: {make}")
     labels = unique(c.label for p in figure.panels for c in p.curves)
     colors = dict(zip(labels, itertools.cycle(PALETTE)))  # one colour per label, in all panels
-    heights = max((KINDS[p.kind][1] for p in figure.panels), key=len)
+    heights = max((_kind(p)[1] for p in figure.panels), key=len)
     columns = 2 if len(figure.panels) == 4 else min(len(figure.panels), COLUMNS)
     rows = math.ceil(len(figure.panels) / columns)
     with matplotlib.rc_context(STYLE):
-        bar = BAR if any(p.kind.startswith(COLOURED) for p in figure.panels) else 0
+        bar = BAR if any(str(p.kind).startswith(COLOURED) for p in figure.panels) else 0
         inches = (max((WIDTH + bar) * columns, NARROWEST), rows * (sum(heights) + 1.6) + 0.8)
         picture = Picture(figsize=inches, layout="constrained")
         picture.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
         for i, panel in enumerate(figure.panels):
             row, column = divmod(i, columns)
-            first, levels = row * len(heights), len(KINDS[panel.kind][1])
+            first, levels = row * len(heights), len(_kind(panel)[1])
             # A kind with fewer rows of axes lets its last one span what is left.
             ends = [*range(first + 1, first + levels), first + len(heights)]
             axes = []
@@ -176,11 +185,24 @@ def draw_figure(
     return picture
 
 
+def _kind(panel: Panel):
+    """(drawing function, relative heights of its rows of axes) of a panel.
+
+    Raises:
+        ValueError: no kind of this name.
+    """
+    if callable(panel.kind):
+        return panel.kind, (3.0,)
+    if panel.kind not in KINDS:
+        raise ValueError(f"unknown kind of panel '{panel.kind}'; choose from {', '.join(KINDS)}")
+    return KINDS[panel.kind]
+
+
 def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str, make: str):
     there = [line for line in lines if line.replicates]
     missing = [line for line in lines if not line.replicates]
     folders = unique(line.run.form(size)[0] for line in missing)
-    draw = KINDS[panel.kind][0]
+    draw = _kind(panel)[0]
     entries = draw(axes, there, panel.epochs if size == "full" else None)
     make = textwrap.fill(make, 44, break_on_hyphens=False)
     if missing and not there:
@@ -359,8 +381,11 @@ def draw_figures(
     quick=False,
     seeds=None,
     results_root=None,
+    dpi=None,
 ) -> list[Path]:
     """Writes each figure as PNG (200 dpi) and PDF: figure_1.png, quick looks figure_1_quick.png.
+
+    With `dpi` it is a PNG of that resolution alone.
 
     A size that shows just what the full one does is the full one, also by name.
 
@@ -380,23 +405,54 @@ def draw_figures(
         shown = figure.shown_as(size)
         picture = draw_figure(figure, **options)
         name = f"figure_{figure.id}" + ("" if shown == "full" else f"_{shown}")
-        try:
-            out_dir.mkdir(parents=True, exist_ok=True)
-            with matplotlib.rc_context(STYLE):
-                picture.savefig(out_dir / f"{name}.png", dpi=200)
-                picture.savefig(out_dir / f"{name}.pdf", metadata={"CreationDate": None})
-        except OSError as error:
-            raise runs.RunError(
-                f"cannot write to {out_dir} ({error.strerror}); choose another --out"
-            ) from None
-        paths += [out_dir / f"{name}.png", out_dir / f"{name}.pdf"]
+        paths += _save(picture, out_dir, name, dpi)
     return paths
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        print(f"{self.prog}: {message}", file=sys.stderr)
-        sys.exit(2)
+def _save(picture: Canvas, out_dir: Path, name: str, dpi: int | None) -> list[Path]:
+    paths = [out_dir / f"{name}.png"]
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context(STYLE):
+            picture.savefig(paths[0], dpi=dpi or 200)
+            if dpi is None:
+                paths.append(out_dir / f"{name}.pdf")
+                picture.savefig(paths[1], metadata={"CreationDate": None})
+    except OSError as error:
+        raise runs.RunError(
+            f"cannot write to {out_dir} ({error.strerror}); choose another --out"
+        ) from None
+    return paths
+
+
+# ---------------------------------------------------------------------------------- any runs
+
+
+def compare(folders, by=()) -> tuple[Canvas, str]:
+    """Accuracy and loss of complete runs, a curve for each configuration, and a name for it.
+
+    Args:
+        folders: run folders, or folders that hold some (seed_N): these are replicates.
+        by: fields that labels and colours tell apart; none: those in which the runs differ.
+
+    Raises:
+        ValueError, runs.RunError: an unknown field; a folder without a complete run.
+    """
+    found, notes = comparison.load(folders)
+    by = comparison.fields_named(by, found)
+    curves = comparison.lines(found, by)
+    with matplotlib.rc_context(STYLE):
+        picture = Picture(figsize=(2 * WIDTH + 3.4, 4.6), layout="constrained")
+        entries, odd = comparison.draw(*picture.subplots(1, 2), curves)
+        picture.legend(handles=entries, loc="outside right center")
+        picture.suptitle(comparison.title(found, by), size=13, weight="bold")
+        text = comparison.foot(found, curves, by, [*notes, *odd])
+        text = "\n".join(textwrap.fill(line, 150, break_on_hyphens=False) for line in text)
+        picture.supxlabel(text, x=0.01, ha="left", size=8, color=GREY)
+    return picture, comparison.picture_name(found, by)
+
+
+# ---------------------------------------------------------------------------------- command line
 
 
 def _split(words) -> list[str]:
@@ -404,32 +460,78 @@ def _split(words) -> list[str]:
     return [w for w in re.split(r"[,\s]+", " ".join(words or ())) if w]
 
 
+def _compare(given):
+    """What --compare and --table ask for."""
+    for flag in ("figures", "size", "quick", "runs", "published", "seeds"):
+        if getattr(given, flag):
+            raise ValueError(f"--{flag} is about figures; drop it, or --compare, --by and --table")
+    if given.by and not given.compare:
+        raise ValueError("--by says how to compare; name run folders with --compare")
+    if not given.compare and not given.table:
+        raise ValueError(f"--table is empty; {comparison.NOWHERE}")
+    if given.compare:
+        picture, name = compare(given.compare, _split(given.by))
+        for path in _save(picture, Path(given.out or HERE / "figures"), name, given.dpi):
+            print(path)
+    if given.table is not None:
+        print(comparison.table(comparison.load(given.table or given.compare)[0]))
+
+
 def main(argv=None) -> int:
     """The command line; returns the exit code."""
-    parser = _Parser(prog="plots.py", description="Draws figures from run folders.")
+    parser = Parser(prog="plots.py", description="Draws figures from run folders.")
     parser.add_argument(
         "--figures", nargs="+", metavar="LIST", help="by commas or spaces [the paper's]"
     )
     parser.add_argument("--size", metavar="SIZE", help="full, cpu or quick [full]")
     parser.add_argument("--quick", action="store_true", help="the same as --size quick")
     parser.add_argument("--runs", metavar="DIR", help="your own runs [runs]")
+    parser.add_argument(
+        "--published", action="store_true", help="leave your own runs out: results/ only"
+    )
+    parser.add_argument(
+        "--dpi", type=int, metavar="N", help="PNG alone, of this resolution [PNG of 200, and PDF]"
+    )
     parser.add_argument("--out", metavar="DIR", help="where the pictures go [figures]")
     parser.add_argument("--seeds", nargs="+", metavar="LIST", help="replicates [all complete]")
     add_own_file(parser)
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        metavar="DIR",
+        help="instead of figures these complete runs in one picture; a folder of several seed_N"
+        " stands for their mean",
+    )
+    parser.add_argument(
+        "--by", nargs="+", metavar="LIST", help="fields to compare by [all that differ]"
+    )
+    parser.add_argument(
+        "--table",
+        nargs="*",
+        metavar="DIR",
+        help="print the final values of these complete runs [of those of --compare]",
+    )
     given = parser.parse_args(argv)
     seeds = _split(given.seeds) or None
     try:
         if seeds and not all(s.isascii() and s.isdigit() for s in seeds):
             raise ValueError(f"--seeds {' '.join(seeds)}: expected whole numbers such as 42,43")
         seeds = [int(s) for s in seeds] if seeds else None
+        if given.runs is not None and not Path(given.runs).is_dir():
+            raise ValueError(
+                f"--runs '{given.runs}' is no folder; choose one that holds run folders"
+            )
         catalog = CATALOG.with_file(given.figures_from) if given.figures_from else CATALOG
+        if given.compare or given.by or given.table is not None:
+            _compare(given)
+            return 0
         figures = catalog.figures(_split(given.figures))
         size = asked_size(given.size, given.quick)
+        own = os.devnull if given.published else given.runs  # nothing is below the null device
         made = [
-            compute_tables(f, size=f.shown_as(size), seeds=seeds, runs_root=given.runs)
-            for f in figures
+            compute_tables(f, size=f.shown_as(size), seeds=seeds, runs_root=own) for f in figures
         ]
-        options = {"runs_root": given.runs, "out_dir": given.out, "size": size}
+        options = {"runs_root": own, "out_dir": given.out, "size": size, "dpi": given.dpi}
         for path in draw_figures(figures, seeds=seeds, **options):
             print(path)
     except (ValueError, runs.RunError) as error:

@@ -3,7 +3,8 @@
 #
 #   ./run_tests.sh
 #   ./run_tests.sh -q tests/test_launch.py -k busy
-set -euo pipefail
+[ -n "${BASH_VERSION:-}" ] || { echo "this needs bash: use ./run_tests.sh or bash run_tests.sh" >&2; exit 2; }
+set +o posix -euo pipefail # posix: where sh is bash
 here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
 # shellcheck source=setup_environment.sh
 source "$here/setup_environment.sh"

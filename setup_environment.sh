@@ -89,7 +89,14 @@ make_environment() {
     # Two first starts at once: the second waits here and finds the work done. The lock is on a file
     # that exists already (opened for appending, as NFS wants it; nothing is written). macOS has no
     # flock: there, wait for the first start yourself.
-    exec 9>>"$ROOT/requirements.txt" || die "cannot write in $ROOT; clone it where you can"
+    local path
+    for path in "$ROOT" "$ROOT/requirements.txt" "$VENV"; do
+        if [ -e "$path" ] && [ ! -w "$path" ]; then # else the shell would say it, too
+            printf '%s\n' "cannot write to $path; clone the bundle where you can" >&2
+            exit 2
+        fi
+    done
+    exec 9>>"$ROOT/requirements.txt"
     if command -v flock >/dev/null && ! flock -n 9; then
         echo "another start is setting up $VENV; waiting for it" >&2
         flock 9

@@ -2,20 +2,23 @@
 
     python train.py --run add_stablemax --seed 42            # a declared run, into runs/
     python train.py --lr 0.01 --train_fraction 0.4 --loss_function stablemax --num_epochs 4000
-    python train.py --run add_softmax64 --lr 0.005           # a variant, into a folder of its own
+    python train.py --run add_softmax64 --lr 0.005           # a variant: add_softmax64-lr0.005
     python train.py --run add_stablemax --run_dir somewhere  # exactly there
 
 Started again it continues from its checkpoint; a finished run is left alone (--force to redo it).
 Exit codes: 0 complete, 2 bad input, 75 another process writes the folder, 76 stopped on request.
 """
 
-import dataclasses
-import hashlib
-import json
-import os
-import re
-import signal
 import sys
+
+from configuration.interpreter import require
+
+if __name__ == "__main__":
+    require()  # before what an old Python cannot read
+
+import dataclasses
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -28,20 +31,17 @@ from configuration.flags import (
     Parser,
     add_config_flags,
     add_own_file,
+    device_name,
     given_fields,
     own_file,
 )
+from configuration.variants import changes, variant_name
 from experiment.catalog import Catalog
 from experiment.figure import asked_size
 from training.environment import environment
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 HERE = Path(__file__).resolve().parent
-THRESHOLDS = {
-    "train_accuracy": (0.5, 0.9, 0.95, 0.99, 1.0),
-    "test_accuracy": (0.1, 0.5, 0.9, 0.95, 0.99, 1.0),
-    "softmax_collapse": (0.4, 0.5),
-}
 
 
 class Stopped(Exception):
@@ -153,11 +153,6 @@ def summarize(
     or diverged.
     """
     table = runs.read_metrics(folder.path)
-    first_step = {}
-    for column, levels in THRESHOLDS.items():
-        for level in levels:
-            reached = table["step"][table[column] >= level]
-            first_step[f"{column}>={level}"] = int(reached.iloc[0]) if len(reached) else None
     last = table.iloc[-1]
     final = {k: float(v) if v == v and abs(v) != float("inf") else None for k, v in last.items()}
     final["step"] = int(last["step"])
@@ -167,7 +162,7 @@ def summarize(
         "diverged_at_step": diverged_at,
         "stopped_at_step": stopped_at,
         "final": final,
-        "first_step": first_step,
+        "first_step": runs.first_steps(table),
     }
 
 
@@ -190,13 +185,6 @@ def task_method(config: RunConfig) -> str:
     prefix = "ortho" if config.orthogonal_gradients else ""
     network = "" if config.network_kind == "mlp" else f"_{config.network_kind}"
     return f"{task}{network}_{method}_{prefix}{config.optimizer.lower()}"
-
-
-def variant_folder(root, prefix: str, config: RunConfig) -> Path:
-    """<root>/<prefix>-<digest>/seed_<seed>: one folder per configuration; never a declared one."""
-    fields = dataclasses.asdict(config) | {"seed": None}
-    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
-    return runs.run_folder(root, f"{prefix}-{digest}", config.seed)
 
 
 def make_parser() -> Parser:
@@ -249,9 +237,6 @@ def resolve(arguments, catalog=CATALOG) -> tuple[RunConfig, Path]:
         run = catalog.run(arguments.run)
         name, declared = run.form(size, given.get("seed"))
         config = dataclasses.replace(declared, **given)
-        folder = runs.run_folder(root, name, config.seed)
-        if config != declared:
-            folder = variant_folder(root, name, config)
     else:
         if arguments.quick or arguments.size is not None:
             flag = "--quick" if arguments.quick else "--size"
@@ -261,12 +246,15 @@ def resolve(arguments, catalog=CATALOG) -> tuple[RunConfig, Path]:
                 "--lr is missing: give a learning rate, such as --lr 0.01, or --run NAME"
             )
         config = RunConfig(**given)
-        folder = variant_folder(root, task_method(config), config)
-    for name in ("run_dir", "runs"):
-        if getattr(arguments, name) == "":
-            raise ValueError(f"--{name} '' is empty; name a folder, or drop it")
+        name, declared = task_method(config), None
+    name = variant_name(name, changes(vars(config), declared))
+    folder = runs.run_folder(root, name, config.seed)
+    for flag in ("run_dir", "runs"):
+        if getattr(arguments, flag) == "":
+            raise ValueError(f"--{flag} '' is empty; name a folder, or drop it")
     if arguments.run_dir:
         folder = Path(arguments.run_dir)
+    device_name(arguments.device)
     if arguments.threads < 1:
         raise ValueError(f"threads {arguments.threads}: at least 1")
     if not arguments.checkpoint_seconds >= 0:
@@ -278,8 +266,6 @@ def check_device(name: str):
     """Raises ValueError, one line, for a device this machine does not have."""
     import torch
 
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
-        raise ValueError(f"unknown device {name}; choose cpu, cuda or cuda:N")
     kind, _, index = name.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {name} is not available here; use --device cpu")
@@ -329,6 +315,7 @@ def main(argv=None) -> int:
         if runs.is_complete(path) and not arguments.force and runs.read_config(path) == config:
             print(f"{path} is complete; --force runs it again")
             return 0
+        require("torch", "pandas")
         check_device(arguments.device)
         import torch
 

@@ -375,6 +375,11 @@ class RunConfig:
         return 0.8 if self.orthogonal_gradients else 0.2
 
     @property
+    def l2_coefficient(self) -> float:
+        """c of the L2 term c * sum w^2: half the weight decay, and lambda_l2 where it is in use."""
+        return self.weight_decay / 2 + (self.lambda_l2 if self.regularization == "l2" else 0.0)
+
+    @property
     def loss_precision(self) -> int:
         own = "stablemax_precision" in LOSSES[self.loss_function].reads
         return self.stablemax_precision if own else self.softmax_precision

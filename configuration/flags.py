@@ -9,7 +9,7 @@ import re
 import textwrap
 import types
 import typing
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 
 from configuration.config import RunConfig
 
@@ -46,10 +46,15 @@ class OneLineHelp(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and to which -1e-3 is a number."""
+    """An argument parser whose errors are one line, and to which -1e-3 is a number.
 
-    def __init__(self, **options):
+    Args:
+        elsewhere: called with a flag that is unknown here; says in words where it belongs, or None.
+    """
+
+    def __init__(self, *, elsewhere=lambda flag: None, **options):
         super().__init__(**options)
+        self._elsewhere = elsewhere
         self._negative_number_matcher = re.compile(r"^-(\d|\.\d|inf$|nan$)")
 
     def error(self, message):
@@ -57,8 +62,72 @@ class Parser(argparse.ArgumentParser):
             word = message.split(": ", 1)[1].split()[0]
             near = difflib.get_close_matches(word, self._option_string_actions, 1, cutoff=0.6)
             hint = f"did you mean {near[0]}? " if near else ""
-            message = f"unknown flag {word}: {hint}see --help for all of them"
+            message = self._elsewhere(word.split("=")[0])
+            message = message or f"unknown flag {word}: {hint}see --help for all of them"
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+class Switch(argparse.BooleanOptionalAction):
+    """--name, --no-name, and --name None."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.nargs, self.choices = "?", ("None",)
+
+    def __call__(self, parser, namespace, value, flag=None):
+        if value is None:
+            super().__call__(parser, namespace, value, flag)
+        else:
+            setattr(namespace, self.dest, None)
+
+
+def _base(f: Field):
+    """(type of a field, whether it may be None as well)."""
+    optional = isinstance(f.type, types.UnionType)
+    return (typing.get_args(f.type)[0] if optional else f.type), optional
+
+
+def _switch(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    words = () if text == "None" else re.split(r"[,\sx]+", text.strip(", "))
+    return tuple(int(word) for word in words)
+
+
+def parse_value(f: Field, text: str):
+    """A value of a field of RunConfig as a person writes it: 0.5, true, None, 200x200, 200,200.
+
+    Raises:
+        ValueError: it is none of the field's type; one line.
+    """
+    base, optional = _base(f)
+    if optional and text == "None":
+        return None
+    parse, expected = {
+        int: (int, "a whole number"),
+        float: (float, "a number"),
+        bool: (_switch, "true or false"),
+        str: (str, "a word"),
+    }.get(base, (_whole_numbers, "whole numbers such as 200x200, or None"))
+    try:
+        return parse(text)
+    except (KeyError, ValueError):
+        expected += " or None" if optional else ""
+        raise ValueError(f"'{text}': expected {expected}") from None
+
+
+def _reader(f: Field):
+    """`parse_value` as argparse wants it."""
+
+    def read(text):
+        try:
+            return parse_value(f, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(error) from None
+
+    return read
 
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:
@@ -66,20 +135,18 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     groups = {name: parser.add_argument_group(f"{name}: {text}") for name, text in GROUPS.items()}
     below = []
     for f in fields(RunConfig):
-        base = f.type
-        if isinstance(base, types.UnionType):
-            base = typing.get_args(base)[0]
+        base, optional = _base(f)
         text = f.metadata["help"]
         if f.default is not MISSING:
             shown = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
             text += f" [{shown if shown != '' else 'none'}]"
         options = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
         if base is bool:
-            options["action"] = argparse.BooleanOptionalAction
+            options["action"] = Switch if optional else argparse.BooleanOptionalAction
         elif typing.get_origin(base) is tuple:
-            options |= {"type": int, "nargs": "*", "metavar": "N"}
+            options |= {"type": _reader(f), "nargs": "*", "metavar": "N"}
         else:
-            options |= {"type": base, "metavar": base.__name__.upper()}
+            options |= {"type": _reader(f), "metavar": base.__name__.upper()}
             if f.metadata["choices"]:
                 choices = ",".join(map(str, f.metadata["choices"]))
                 if len(f"  --{f.name} {{{choices}}}  ") <= LEFT:
@@ -122,4 +189,18 @@ def given_fields(namespace: argparse.Namespace) -> dict:
             raise ValueError(f"--{name} does nothing in the authors' code ({why}); drop it")
     names = {f.name for f in fields(RunConfig)}
     given = {k: v for k, v in vars(namespace).items() if k in names}
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    # A list is one word or several, each of one number or several.
+    return {k: sum(v, ()) if isinstance(v, list) else v for k, v in given.items()}
+
+
+def device_name(word: str) -> str:
+    """cpu, cuda or cuda:N; whether this machine has it is another question.
+
+    Raises:
+        ValueError: any other word; one line.
+    """
+    if word == "mps":
+        raise ValueError("device mps has no float64, which StableMax needs; use --device cpu")
+    if not re.fullmatch("cpu|cuda(:[0-9]+)?", word, re.ASCII):
+        raise ValueError(f"unknown device '{word}'; choose from cpu, cuda:0, cuda:1 ...")
+    return word

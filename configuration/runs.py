@@ -36,10 +36,16 @@ CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
     "log.txt",
 )
 OWN = (CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY)
-# Computed afterwards from a finished run's weights, by landscape.py and spectrum.py.
+# Computed afterwards from a finished run's weights, by weights/.
 LANDSCAPE, PATHS, SPECTRUM = "landscape.csv", "landscape_paths.csv", "spectrum.csv"
 SURFACES = {"tensor": "surface_tensor.csv", "filter": "surface_filter.csv"}  # by normalisation
 WEIGHTS_HEADER = struct.Struct("<8sq")  # b"weights1", number of weights in a row
+# Of which summary.json has the first logged step.
+THRESHOLDS = {
+    "train_accuracy": (0.5, 0.9, 0.95, 0.99, 1.0),
+    "test_accuracy": (0.1, 0.5, 0.9, 0.95, 0.99, 1.0),
+    "softmax_collapse": (0.4, 0.5),
+}
 EXIT_BUSY = 75  # another process writes this folder (sysexits' EX_TEMPFAIL)
 EXIT_STOPPED = 76  # stopped on request with a checkpoint; start again to continue
 
@@ -137,6 +143,16 @@ def read_metrics(folder):
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"{path} cannot be read ({reason}); run it again") from None
+
+
+def first_steps(metrics) -> dict:
+    """{"test_accuracy>=0.5": the first logged step at which it is so, None for never}."""
+    found = {}
+    for column, levels in THRESHOLDS.items():
+        for level in levels:
+            reached = metrics["step"][metrics[column] >= level]
+            found[f"{column}>={level}"] = int(reached.iloc[0]) if len(reached) else None
+    return found
 
 
 def read_weights(folder):

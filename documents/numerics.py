@@ -1,6 +1,6 @@
-"""NUMERICS.md: its tables and pictures, from the measurements of rounding.py.
+"""docs/numerics.md: its tables and pictures, from the measurements of rounding.py.
 
-    python numerics.py            # measures again: the tables between the marks, and docs/*.png
+    python -m documents.numerics   # measures again: the tables between the marks, and docs/*.png
 
 The page's sentences are written by hand, its tables are not. Each block between
 <!-- measured: NAME --> and <!-- end --> is the function NAME of TABLES.
@@ -33,7 +33,7 @@ from metrics import softmax_collapse
 from plotting.panels import GREY, PALETTE, STYLE
 from stablemax import softmax_cross_entropy, stablemax_cross_entropy
 
-PAGE = Path(__file__).resolve().parent.parent / "NUMERICS.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "numerics.md"
 CLASSES = (2, 10, 113, 1000)
 LARGE = "mnist_adamw"  # a published run from large weights, of figure 14
 EXAMPLES = (1, 128, 5107, 8938)  # 5,107 and 8,938: 40 % and 70 % of the pairs mod 113
@@ -233,7 +233,7 @@ def draw_stablemax(left, right):
 
 def draw_counting(left, right):
     """The three columns over the first epochs of a run, and against the gap with other losses."""
-    table = runs.read_metrics(PAGE.parent / "results" / LARGE / "seed_42")
+    table = runs.read_metrics(PAGE.parent.parent / "results" / LARGE / "seed_42")
     table = table[table["epoch"] <= 400]
     looks = (("softmax_collapse", PALETTE[0], 3.6), ("softmax_collapse_label", PALETTE[1], 3.6),
              ("zero_terms", PALETTE[2], 1.4))  # fmt: skip
@@ -331,13 +331,14 @@ def filled(text: str, tables=None) -> str:
 def main(argv=None) -> int:
     """Measures everything again; returns the exit code."""
     Parser(
-        prog="numerics.py", description="Measures the tables of NUMERICS.md again, draws its plots."
+        prog="numerics.py",
+        description="Measures the tables of docs/numerics.md again, draws its plots.",
     ).parse_args(argv)
     torch.set_num_threads(1)
     text = filled(PAGE.read_text())
     runs.replace_file(PAGE, lambda file: file.write(text.encode()))
     print(PAGE)
-    for path in draw_pictures(PAGE.parent / "docs"):
+    for path in draw_pictures(PAGE.parent):
         print(path)
     return 0
 

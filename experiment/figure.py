@@ -1,9 +1,13 @@
 """What a figure is made of: Run, Curve, Panel, Figure. Needs no package."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from __future__ import annotations
 
-from configuration.config import RunConfig
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from configuration.config import RunConfig
 
 # The sizes of a run: as published, for two cores in under an hour a figure, a look in minutes; and
 # where runs of that size are kept, below the root of all runs.
@@ -95,18 +99,20 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One set of axes. `kind` names the drawing function in plots.py.
+    """One set of axes.
 
     Attributes:
         id: as in the paper, such as "1a".
-        kind: a name in plots.KINDS, such as "accuracy".
+        kind: how it is drawn: a name in plots.KINDS, such as "accuracy", or draw(axes, lines, end)
+            of a list of one axes, of lines (plotting.panels.Line) and the last epoch or None, which
+            returns the entries of the legend.
         epochs: the x axis ends here (None: where the runs end); the full form only.
         text: one sentence: what the panel is for.
     """
 
     id: str
     title: str
-    kind: str
+    kind: str | Callable
     curves: tuple[Curve, ...] = ()
     epochs: int | None = None
     text: str = ""
@@ -139,7 +145,7 @@ class Figure:
         """The replicates of this size."""
         return self.seeds.get(check_size(size), DEFAULT_SEEDS)
 
-    def at(self, size: str) -> "Figure":
+    def at(self, size: str) -> Figure:
         """The figure with the runs that have a form of this size; a panel that loses all is out."""
         panels = []
         for panel in self.panels:

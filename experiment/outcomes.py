@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiment.quantity import TEST, TRAIN
@@ -121,6 +123,12 @@ def steps_to(table: pandas.DataFrame, level: float = GROKKED, column: str = TEST
     """The first step with a column at `level` or above it; None: never."""
     row = first_row(table, column, level)
     return None if row is None else float(row["step"])
+
+
+def frequencies_holding(shares, level: float = 0.9) -> int:
+    """The least number of frequencies that together hold `level` (0 to 1) of the power."""
+    held = list(accumulate(sorted(map(float, shares), reverse=True)))
+    return bisect_left(held, level * held[-1] * (1 - 1e-12)) + 1
 
 
 # ---------------------------------------------------------------------------------- dimension

@@ -12,15 +12,14 @@ from experiment.outcomes import (
     THRESHOLD,
     best_within,
     dimension_lead,
+    frequencies_holding,
     grokking_delay,
     learned_dimension,
     outcome,
 )
 from experiment.quantity import show
-from plotting.appendix_panels import l2_coefficient
 from plotting.curves import chosen_size, command, find_replicates, in_form, share, some_names, task
 from plotting.panels import COLLAPSE, COLLAPSE_2A, PERCENT, Line, largest_collapse
-from weights.spectrum import frequencies_holding
 
 NEVER = "never"
 WITHOUT_95 = "mnist"  # the figure whose tasks never reach 95 %: levels relative to the best
@@ -109,7 +108,7 @@ def _values(line: Line, unit: str, kinds: set[str]) -> dict:
         for name, column in (("cosine", "nlm_cosine"), ("of the output layer", output)):
             values[f"{name} when fitted"] = f"{rows[column].iloc[0]:.3f}" if len(rows) else NEVER
     if "loss_and_l2" in kinds:
-        term = l2_coefficient(config) * metrics["weight_norm"] ** 2
+        term = config.l2_coefficient * metrics["weight_norm"] ** 2
         values["train loss"] = f"{metrics['train_loss'].iloc[-1]:.4g}"
         values |= {"L2 term": f"{term.iloc[-1]:.4g}", "largest": f"{term.max():.4g}"}
     if "absorption" in kinds and "update_absorbed" in metrics:

@@ -6,13 +6,15 @@ torch and starts nothing.
 
 import fcntl
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from configuration import runs
 from configuration.config import RunConfig
 from configuration.rules import num_examples
-from experiment.figure import SIZES, size_flag
+from configuration.variants import as_flags
+from experiment.figure import size_flag
 
 RUNS = Path(__file__).resolve().parent.parent / "runs"  # as train.py, without --runs
 
@@ -105,7 +107,7 @@ def expected_seconds(config: RunConfig) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One declared run at one seed: what is computed and where it is kept, not who computes it."""
+    """One run at one seed: what is computed and where it is kept, not who computes it."""
 
     run: str
     seed: int
@@ -114,10 +116,16 @@ class Job:
     folder: Path
     config: RunConfig
     own: Path | None = None  # the file that declares it, where it is neither paper's nor related
+    changed: Mapping = field(default_factory=dict)  # fields that are not as declared
+
+    @property
+    def name(self) -> str:
+        """As its folder is called."""
+        return self.folder.parent.name
 
     @property
     def label(self) -> str:
-        return f"{SIZES[self.size]}{self.run} seed {self.seed}"
+        return f"{self.folder.parent.relative_to(self.root)} seed {self.seed}"
 
     @property
     def seconds(self) -> float:
@@ -131,6 +139,7 @@ class Job:
     def arguments(self) -> list[str]:
         """The flags of train.py that name this run; device and threads are the launcher's."""
         named = ["--run", self.run, *size_flag(self.size), "--seed", str(self.seed)]
+        named += as_flags(self.changed)
         named += ["--figures-from", str(self.own)] if self.own else []
         return named + ([] if self.root == RUNS else ["--runs", str(self.root)])
 

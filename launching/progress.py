@@ -80,9 +80,9 @@ def status(task) -> str:
 
 
 def short_status(task) -> str:
-    """The same in 80 columns, for any run of the manifest."""
+    """The same in 80 columns, for any declared run."""
     accuracy = accuracies(task.row).replace(" %", "%").replace(",", "")
-    return f"{task.job.run} {task.job.seed} {task.device} {position(task)} {accuracy}"
+    return f"{task.job.name} {task.job.seed} {task.device} {position(task)} {accuracy}"
 
 
 def position(task) -> str:
@@ -234,6 +234,7 @@ def display(slots: int, interval: float):
 
 # ---------------------------------------------------------------------------------- --list
 
+ESTIMATES = "Times are estimates for a 2-core x86-64 CPU: runs two at once, one thread each."
 MOST_LISTED = 12  # runs of a figure that are listed one by one though it was not named
 
 
@@ -255,6 +256,14 @@ def expected(jobs, slots: int = 2) -> str:
     """How long jobs take together, such as "about 3 min"; "at most" where one may stop early."""
     words = "at most" if any(job.may_stop for job in jobs) else "about"
     return f"{words} {duration(makespan([job.seconds for job in jobs], slots))}"
+
+
+def list_jobs(jobs) -> None:
+    """Prints the runs of a sweep with where they are and how long they take."""
+    width = max(len(job.label) for job in jobs)
+    for job in jobs:
+        say(f"  {job.label:{width}}   {state(job):22} {duration(job.seconds):>8}")
+    say(f"{count(len(jobs), 'run')}, {expected(jobs)}. {ESTIMATES}")
 
 
 class Listing:
@@ -326,4 +335,4 @@ def list_figures(groups, seeds, root, named=()):
         if len(figures) > 1:
             times = Listing(figures, seeds, root).times(figures)
             say(f"{words} together, shared runs once: {times}")
-    say("Times are estimates for a 2-core x86-64 CPU: runs two at once, one thread each.")
+    say(ESTIMATES)

@@ -6,6 +6,7 @@ Appendix C.2. The runs are those of other figures.
 from configuration import runs
 from experiment.claim import Claim, Within, at_most
 from experiment.figure import Curve, Figure, Panel, Run
+from experiment.outcomes import frequencies_holding
 from experiment.quantity import NotMeasured, Quantity, show
 from paper.figure_1 import ADD_ORTHOADAMW, ADD_STABLEMAX
 from paper.figure_11 import ADD_UNCHANGED
@@ -22,8 +23,6 @@ def frequencies(run: Run, column: str, level: float) -> Quantity:
 
     def of(tables):
         import pandas
-
-        from weights.spectrum import frequencies_holding
 
         folder = tables[run].attrs["folder"]
         if not (folder / runs.SPECTRUM).is_file():

@@ -1,41 +1,40 @@
 """Figure 3: s(x) against exp(x), computed; no run is needed."""
 
-import functools
-
 from experiment.claim import Claim, Within, between
 from experiment.figure import Figure, Panel
 from experiment.quantity import Quantity, combine
 
 
-@functools.cache
-def _drawn(kind: str) -> dict:
-    """{label: (x, y)} of the curves of a panel that needs no runs, as they are drawn."""
-    from matplotlib.figure import Figure  # only figure 3 needs the plots
+def draw(axes, lines, end) -> list:
+    """s(x) = x + 1 for x >= 0, else 1 / (1 - x), against exp(x) (Def. 4)."""
+    import numpy
 
-    from plotting import panels
+    (top,) = axes
+    x = numpy.linspace(-4, 4, 801)  # 0 is one of them: both curves pass through (0, 1)
+    top.plot(x, numpy.where(x >= 0, x + 1, 1 / (1 + numpy.abs(x))), label="s(x)")
+    top.plot(x, numpy.exp(x), label="exp(x)")
+    top.set(xlim=(-4, 4), ylim=(0, 6), xlabel="x", ylabel="y")
+    return top.get_lines()
 
-    axes = Figure().subplots()
-    panels.KINDS[kind][0]([axes], [], None)
-    return {line.get_label(): line.get_data() for line in axes.lines}
 
-
-def drawn(label: str, x: float, kind: str = "stablemax_function") -> Quantity:
+def drawn(label: str, x: float) -> Quantity:
     """The height of a drawn curve at x."""
 
     def of(_):
         import numpy
+        from matplotlib.figure import Figure as Canvas
 
-        xs, ys = _drawn(kind)[label]
-        return float(numpy.interp(x, xs, ys))
+        lines = {line.get_label(): line for line in draw([Canvas().subplots()], [], None)}
+        return float(numpy.interp(x, *lines[label].get_data()))
 
     return Quantity(f"{label} drawn at x = {x:g}", "number", (), of)
 
 
-def drawn_slope(label: str, x: float, width: float, kind: str = "stablemax_function") -> Quantity:
+def drawn_slope(label: str, x: float, width: float) -> Quantity:
     """The slope of a drawn curve between x and x + width (either sign)."""
-    a, b = drawn(label, x, kind), drawn(label, x + width, kind)
     words = f"slope of the drawn {label} between {x:g} and {x + width:g}"
-    return combine(words, "number", lambda y, z: (z - y) / width, a, b)
+    ends = drawn(label, x), drawn(label, x + width)
+    return combine(words, "number", lambda y, z: (z - y) / width, *ends)
 
 
 CLAIMS = (
@@ -69,6 +68,6 @@ FIGURE = Figure(
     id="3",
     title="s(x) against exp(x)",
     claim="s(x) grows linearly where exp(x) explodes and falls as 1/(1-x) where exp(x) vanishes.",
-    panels=(Panel(id="3", title="s(x) and exp(x)", kind="stablemax_function"),),
+    panels=(Panel(id="3", title="s(x) and exp(x)", kind=draw),),
     checks=CLAIMS,
 )

@@ -35,7 +35,7 @@ from paper.settings import SGD
 # The momentum was not stated; ours is none. With it the schedule divides yesterday's gradients by
 # today's norm, and training blew up. Which norm was not stated either: with the sum of magnitudes
 # the stated rates give the pace of the published curves, with the Euclidean norm training is over
-# before epoch 1,000 (SETTINGS.md).
+# before epoch 1,000 (figure_9.py).
 NORMED = replace(SGD, momentum=0.0, use_lr_scheduler=True)
 _QUICK_NORMED = {"modulo": 59, "num_epochs": 3_000, "log_frequency": 25}
 METHODS = {1: "sgdl1norm", 2: "sgdnorm"}  # by the order of the norm

@@ -17,21 +17,11 @@ from plotting.panels import (
     plot_mean,
     ticks,
     widths,
+    with_column,
 )
 
 GENERALIZED = 0.99  # test accuracy at which a run of the sweep counts as generalizing
 STYLES = ("-", "--", "-.", ":")
-
-
-def with_column(lines: list[Line], column: str, flag: str) -> tuple[list[Line], list[Line2D]]:
-    """(lines whose runs recorded a column that starts like this, entries that name the others)."""
-    recorded = [
-        line
-        for line in lines
-        if all(any(c.startswith(column) for c in r.metrics) for r in line.replicates)
-    ]
-    others = [line.label for line in lines if line not in recorded]
-    return recorded, [entry(f"{x}: recorded only with --{flag}", style="none") for x in others]
 
 
 # ---------------------------------------------------------------------------------- figure 5
@@ -109,11 +99,6 @@ def draw_nlm_cosine(axes, lines: list[Line], end: int | None) -> list[Line2D]:
 # ---------------------------------------------------------------------------------- figure 6c
 
 
-def l2_coefficient(config) -> float:
-    """c of the L2 term c * sum w^2: half the weight decay, and lambda_l2 where that is in use."""
-    return config.weight_decay / 2 + (config.lambda_l2 if config.regularization == "l2" else 0.0)
-
-
 def draw_loss_and_l2(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Training loss (solid) and L2 term (dashed), nats, log-log against epochs (Figure 6c)."""
     (top,) = axes
@@ -121,7 +106,7 @@ def draw_loss_and_l2(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     for line, width in widths(lines):
         plot_mean(top, line, "train_loss", linewidth=width)
         entries.append(entry(f"{line.label}: training loss", line.color))
-        coefficient = l2_coefficient(line.config)
+        coefficient = line.config.l2_coefficient
         if coefficient:
             with_l2 = [
                 r._replace(metrics=r.metrics.assign(l2=coefficient * r.metrics["weight_norm"] ** 2))

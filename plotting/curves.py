@@ -92,14 +92,14 @@ def find_replicates(
     for root, source in places:
         if seeds is None and found:
             break
-        for seed in _seeds_in(root / name) if seeds is None else seeds:
+        for seed in seeds_in(root / name) if seeds is None else seeds:
             folder = runs.run_folder(root, name, seed)
             if seed in found or runs.is_complete(folder) != complete:
                 continue
             if not complete and runs.last_row(folder) is None:
                 continue
             try:
-                metrics, diverged_at = _read(folder, run.form(size, seed)[1])
+                metrics, diverged_at = read_folder(folder, run.form(size, seed)[1])
             except runs.RunError as error:
                 notes.append(f"not used ({source}): {name} seed {seed}: {error}")
                 continue
@@ -109,12 +109,12 @@ def find_replicates(
     return [found[s] for s in (sorted(found) if seeds is None else seeds) if s in found], notes
 
 
-def _seeds_in(folder: Path) -> list[int]:
+def seeds_in(folder: Path) -> list[int]:
     names = (re.fullmatch(r"seed_(\d+)", p.name) for p in folder.glob("seed_*"))
     return sorted(int(m[1]) for m in names if m)
 
 
-def _read(folder: Path, expected: RunConfig) -> tuple[pandas.DataFrame, int | None]:
+def read_folder(folder: Path, expected: RunConfig) -> tuple[pandas.DataFrame, int | None]:
     """(metrics, step of divergence or None); RunError where the folder is not that run."""
     config = runs.read_config(folder)
     if config != expected:

@@ -1,6 +1,6 @@
 """The kinds of panel of the local intrinsic dimension (004): over steps, and its lead per run.
 
-As in panels_related.py. Imports no torch.
+As in step_panels.py. Imports no torch.
 """
 
 import statistics
@@ -17,8 +17,19 @@ from experiment.outcomes import (
     dimension_column,
     dimension_lead,
 )
-from plotting.panels import GREY, PALETTE, PERCENT, Line, entry, percent_axis, ticks
-from plotting.step_panels import confidence, narrow, plot_steps, step_axis
+from plotting.panels import (
+    GREY,
+    PALETTE,
+    PERCENT,
+    Line,
+    confidence,
+    entry,
+    narrow,
+    percent_axis,
+    plot_steps,
+    step_axis,
+    ticks,
+)
 
 FEW = 3  # seeds up to which each is drawn, as the band says little of so few
 

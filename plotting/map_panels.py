@@ -14,9 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from configuration import runs
 from experiment.outcomes import BAND, THRESHOLD, grokking_delay
-from plotting.panels import PERCENT, Line, entry
-from plotting.step_panels import narrow
-from plotting.weight_panels import note, short_path
+from plotting.panels import PERCENT, Line, entry, narrow, note, short_path
 
 MAP = "viridis"
 OUTLINE = "#D55E00"

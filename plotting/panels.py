@@ -1,20 +1,22 @@
 """What is drawn inside a panel: one function per kind, in the table KINDS; units and style.
 
 A new kind of panel is a small function and a line in KINDS; those of the later figures are in
-panels_appendix.py and panels_weights.py.
+the other files of this folder.
 """
 
 import math
+import textwrap
 from dataclasses import dataclass
 
 import numpy
 import pandas
+from cycler import cycler
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from configuration import runs
 from configuration.config import RunConfig
-from experiment.figure import Run
+from experiment.figure import SIZES, Run
 from plotting.curves import Replicate
 
 PERCENT = 100.0  # metrics.csv holds fractions
@@ -28,6 +30,7 @@ GREY, ALERT = "#666666", "#B00020"
 STYLE = {
     "axes.axisbelow": True,
     "axes.grid": True,
+    "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 11,
@@ -121,6 +124,98 @@ def entry(label, color=GREY, style="-") -> Line2D:
     return Line2D([], [], color=color, linestyle=style, label=label)
 
 
+# Two-sided 95 % of Student's t for 1, 2, ... 30 degrees of freedom; beyond, the last one.
+STUDENT = (
+    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+)  # fmt: skip
+
+
+def confidence(values: numpy.ndarray) -> numpy.ndarray | None:
+    """Half the width of the 95 % confidence interval of the mean of each column, by Student's t.
+
+    t(n - 1) * s / sqrt(n) with the sample standard deviation s of n values; None for n = 1.
+    """
+    n = len(values)
+    if n == 1:
+        return None
+    return STUDENT[min(n - 1, len(STUDENT)) - 1] * values.std(axis=0, ddof=1) / n**0.5
+
+
+def by_step(line: Line, column: str, scale: float = 1.0, over: str = "step"):
+    """(steps, values (replicates, steps)) over the steps at which all replicates measured it.
+
+    over: "step", or "epoch" for these.
+    """
+    tables = [r.metrics.set_index(over)[column].dropna() for r in line.replicates]
+    values = pandas.concat(tables, axis=1, join="inner") * scale
+    return values.index.to_numpy(), values.to_numpy().T
+
+
+def plot_steps(
+    axes, line: Line, column: str, scale=1.0, band=None, over="step", shade=0.2, **style
+):
+    """The mean over the replicates against steps, and a band of `band(values)` to either side.
+
+    Without `band` it is one standard deviation, as in all panels over epochs. `over`: "step", or
+    "epoch" for epochs. `shade`: opacity of the band.
+    """
+    steps, values = by_step(line, column, scale, over)
+    mean = values.mean(axis=0)
+    color = style.setdefault("color", line.color)
+    axes.plot(steps, mean, **style)
+    width = band(values) if band else values.std(axis=0, ddof=1) if len(values) > 1 else None
+    if width is not None:
+        axes.fill_between(steps, mean - width, mean + width, color=color, alpha=shade, linewidth=0)
+    return mean
+
+
+def step_axis(axes, end: int | None, log: bool, over: str = "step"):
+    """Optimizer steps, or epochs; the first, 0, has no place on a log axis."""
+    label = {"step": "Optimizer steps", "epoch": "Epochs"}[over]
+    axes.set_xlabel(f"{label} (log scale)" if log else label)
+    if log:
+        axes.set_xscale("log")
+    else:
+        axes.margins(x=0.02)
+        axes.locator_params(axis="x", nbins=6)
+        ticks(axes.xaxis)
+    if end is not None:
+        axes.set_xlim(right=end)
+
+
+def narrow(entries: list[Line2D]) -> list[Line2D]:
+    """The entries with their labels wrapped: a legend must not be wider than its panel."""
+    for one in entries:
+        one.set_label(textwrap.fill(one.get_label(), WIDEST))
+    return entries
+
+
+def with_column(lines: list[Line], column: str, flag: str) -> tuple[list[Line], list[Line2D]]:
+    """(lines whose runs recorded a column that starts like this, entries that name the others)."""
+    recorded = [
+        line
+        for line in lines
+        if all(any(c.startswith(column) for c in r.metrics) for r in line.replicates)
+    ]
+    others = [line.label for line in lines if line not in recorded]
+    return recorded, [entry(f"{x}: recorded only with --{flag}", style="none") for x in others]
+
+
+def note(axes, text: str):
+    """A sentence in the middle of axes that show nothing."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", size=8)
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def short_path(folder) -> str:
+    """The end of a run folder's path, enough to find it."""
+    sized = f"{folder.parts[-3]}/" in SIZES.values()
+    return "/".join(folder.parts[-4 if sized else -3 :])
+
+
 # ---------------------------------------------------------------------------------- kinds of panel
 # Each draws the lines into its axes (from top to bottom) and returns the entries of the legend.
 
@@ -195,22 +290,9 @@ def draw_weight_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     return [entry(line.label, line.color) for line in lines]
 
 
-def draw_stablemax_function(axes, lines: list[Line], end: int | None) -> list[Line2D]:
-    """s(x) = x + 1 for x >= 0, else 1 / (1 - x), against exp(x) (paper, Def. 4, Figure 3)."""
-    (top,) = axes
-    x = numpy.linspace(-4, 4, 801)  # 0 is one of them: both curves pass through (0, 1)
-    s = numpy.where(x >= 0, x + 1, 1 / (1 + numpy.abs(x)))
-    curves = (("s(x)", s, PALETTE[0]), ("exp(x)", numpy.exp(x), PALETTE[1]))
-    for label, y, color in curves:
-        top.plot(x, y, color=color, label=label)
-    top.set(xlim=(-4, 4), ylim=(0, 6), xlabel="x", ylabel="y")
-    return [entry(label, color) for label, _, color in curves]
-
-
 # kind -> (function, relative heights of its rows of axes)
 KINDS = {
     "accuracy": (draw_accuracy, (3.0,)),
     "collapse": (draw_collapse, (3.0, 1.7)),
     "weight_norm": (draw_weight_norm, (3.0,)),
-    "stablemax_function": (draw_stablemax_function, (3.0,)),
 }

@@ -1,90 +1,32 @@
 """The kinds of panel of the related systems that show curves over optimizer steps and fractions.
 
 As in panels.py; the x axes are optimizer steps, on a log scale where the axis says so, and `end` is
-in steps. panels_grids.py and panels_dimension.py have the other kinds. Imports no torch.
+in steps. map_panels.py and dimension_panels.py have the other kinds. Imports no torch.
 """
 
 import statistics
-import textwrap
 
 import numpy
-import pandas
 from matplotlib.lines import Line2D
 
 from experiment.outcomes import GROKKED, best_within, rise, steps_to
-from plotting.appendix_panels import with_column
-from plotting.panels import GREY, PERCENT, WIDEST, Line, entry, percent_axis, ticks, widths
-
-FIRST_LAYER = "weight_norm/layers.0.self_attn.in_proj_weight"
-# Two-sided 95 % of Student's t for 1, 2, ... 30 degrees of freedom; beyond, the last one.
-STUDENT = (
-    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
-)  # fmt: skip
-
-
-def by_step(line: Line, column: str, scale: float = 1.0, over: str = "step"):
-    """(steps, values (replicates, steps)) over the steps at which all replicates measured it.
-
-    over: "step", or "epoch" for these.
-    """
-    tables = [r.metrics.set_index(over)[column].dropna() for r in line.replicates]
-    values = pandas.concat(tables, axis=1, join="inner") * scale
-    return values.index.to_numpy(), values.to_numpy().T
-
-
-def confidence(values: numpy.ndarray) -> numpy.ndarray | None:
-    """Half the width of the 95 % confidence interval of the mean of each column, by Student's t.
-
-    t(n - 1) * s / sqrt(n) with the sample standard deviation s of n values; None for n = 1.
-    """
-    n = len(values)
-    if n == 1:
-        return None
-    return STUDENT[min(n - 1, len(STUDENT)) - 1] * values.std(axis=0, ddof=1) / n**0.5
-
-
-def plot_steps(
-    axes, line: Line, column: str, scale=1.0, band=None, over="step", shade=0.2, **style
-):
-    """The mean over the replicates against steps, and a band of `band(values)` to either side.
-
-    Without `band` it is one standard deviation, as in all panels over epochs. `over`: "step", or
-    "epoch" for epochs. `shade`: opacity of the band.
-    """
-    steps, values = by_step(line, column, scale, over)
-    mean = values.mean(axis=0)
-    color = style.setdefault("color", line.color)
-    axes.plot(steps, mean, **style)
-    width = band(values) if band else values.std(axis=0, ddof=1) if len(values) > 1 else None
-    if width is not None:
-        axes.fill_between(steps, mean - width, mean + width, color=color, alpha=shade, linewidth=0)
-    return mean
-
-
-def step_axis(axes, end: int | None, log: bool, over: str = "step"):
-    """Optimizer steps, or epochs; the first, 0, has no place on a log axis."""
-    label = {"step": "Optimizer steps", "epoch": "Epochs"}[over]
-    axes.set_xlabel(f"{label} (log scale)" if log else label)
-    if log:
-        axes.set_xscale("log")
-    else:
-        axes.margins(x=0.02)
-        axes.locator_params(axis="x", nbins=6)
-        ticks(axes.xaxis)
-    if end is not None:
-        axes.set_xlim(right=end)
-
-
-def narrow(entries: list[Line2D]) -> list[Line2D]:
-    """The entries with their labels wrapped: a legend must not be wider than its panel."""
-    for one in entries:
-        one.set_label(textwrap.fill(one.get_label(), WIDEST))
-    return entries
-
+from plotting.panels import (
+    GREY,
+    PERCENT,
+    Line,
+    entry,
+    narrow,
+    percent_axis,
+    plot_steps,
+    step_axis,
+    ticks,
+    widths,
+    with_column,
+)
 
 # ---------------------------------------------------------------------------------- over steps
+
+FIRST_LAYER = "weight_norm/layers.0.self_attn.in_proj_weight"
 
 
 def draw_accuracy_log(axes, lines: list[Line], end: int | None, over="step") -> list[Line2D]:

@@ -10,18 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from configuration import runs
-from experiment.figure import SIZES
-from plotting.panels import GREY, PERCENT, Line, entry
-from weights.spectrum import frequencies_holding
+from experiment.outcomes import frequencies_holding
+from plotting.panels import GREY, PERCENT, Line, entry, note, short_path
 
 HELD = 0.9  # share of the power in the count of frequencies
-
-
-def note(axes, text: str):
-    """A sentence in the middle of axes that show nothing."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", size=8)
-    axes.set(xticks=[], yticks=[])
-    axes.grid(False)
 
 
 # ---------------------------------------------------------------------------------- figure 12
@@ -63,12 +55,6 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         final = Line2D([], [], color=GREY, marker=".", linewidth=1.4, label="final")
         entries += [final, thin]
     return entries + [entry(f"missing: {m}", style="none") for m in missing]
-
-
-def short_path(folder) -> str:
-    """The end of a run folder's path, enough to find it."""
-    sized = f"{folder.parts[-3]}/" in SIZES.values()
-    return "/".join(folder.parts[-4 if sized else -3 :])
 
 
 # ---------------------------------------------------------------------------------- figure 7

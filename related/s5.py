@@ -27,7 +27,7 @@ PANELS = tuple(
         text=text,
     )
     for percent, run, text in (
-        (30, S5_30, "Ours; see RELATED.md."),
+        (30, S5_30, "Ours; see docs/related.md."),
         (50, S5_50, "Seed 003, its second notebook."),
     )
 )

@@ -14,8 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import runs  # noqa: E402
-from tests.house import CATALOG
+from house import CATALOG  # noqa: E402
+
+from configuration import runs  # noqa: E402
 
 PATIENCE = 30.0  # seconds; longer means the launcher under test is broken
 

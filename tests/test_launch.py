@@ -1,4 +1,4 @@
-"""launch.py, plan.py, local.py and progress.py, as processes: what is run, in what order, and how
+"""launch.py and launching/, as processes: what is run, in what order, and how
 failures, signals and other launchers are met."""
 
 import dataclasses
@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from house import CATALOG
 from launcher import ROOT, Launcher, is_alive, wait_until
 
 import launch
@@ -20,10 +21,9 @@ from paper.figure_1 import ADD_SOFTMAX64, STABLEMAX
 from paper.figure_4 import PARITY
 from paper.figure_6 import TRANSFORMER
 from paper.settings import MLP, QUICK_MLP
-from tests.house import CATALOG
 
 RELATED = "division, s5, architectures, optimizers, k-sum, delay-map, landscape, mnist, dimension"
-CHOICES = f"1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, controls, {RELATED}, related"
+CHOICES = f"{', '.join(map(str, range(1, 17)))}, controls, {RELATED}, related, all"
 FIGURE_1 = ["add_orthoadamw", "add_stablemax", "add_softmax64"]
 
 
@@ -122,15 +122,6 @@ def test_without_device_a_gpu_is_used_where_there_is_one_and_it_is_said(launcher
         lines = answer.stdout.splitlines()
         assert len(lines) == 10 and all(f"--device {device} " in line for line in lines)
         assert answer.stderr.startswith("no --device given: using")
-
-
-def test_starting_imports_nothing_slow():
-    code = "import launch, sys; print(sorted(m for m in sys.modules if '.' not in m))"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert loaded.returncode == 0, loaded.stderr
-    names = loaded.stdout
-    assert "'launch'" in names
-    assert not [m for m in ("torch", "numpy", "pandas", "matplotlib", "tqdm") if f"'{m}'" in names]
 
 
 # ---------------------------------------------------------------------------------- the plan

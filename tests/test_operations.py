@@ -7,6 +7,7 @@ import torch
 from sympy.combinatorics import Permutation
 
 from configuration import rules
+from configuration.choices import OPERATIONS
 from training import operations
 
 # Written otherwise than in operations.py, for Python's own integers.
@@ -34,9 +35,9 @@ PAIRS = list(itertools.product(range(120), repeat=2))
 
 def modular_table(name, p):
     """[(x, y, result)] over all pairs that have one."""
-    first = name in rules.DIVISIONS
-    pairs = torch.cartesian_prod(torch.arange(p), torch.arange(int(first), p))
-    results = operations.OPERATIONS[name](pairs[:, 0], pairs[:, 1], p)
+    first = int(OPERATIONS[name].nonzero)
+    pairs = torch.cartesian_prod(torch.arange(p), torch.arange(first, p))
+    results = OPERATIONS[name].load()(pairs[:, 0], pairs[:, 1], p)
     assert results.dtype == torch.int64
     return [(x, y, z) for (x, y), z in zip(pairs.tolist(), results.tolist(), strict=True)]
 
@@ -47,9 +48,10 @@ def permutation_table(name):
     return operations.permutation_result(name, a, b).view(120, 120)
 
 
-def test_the_operations_are_those_of_the_configuration():
-    assert tuple(operations.OPERATIONS) == rules.MODULAR_OPERATIONS == tuple(EXACT)
-    assert tuple(operations.PERMUTATION_OPERATIONS) == rules.PERMUTATION_OPERATIONS
+def test_every_operation_of_the_configuration_is_tested_here():
+    assert [*EXACT, *BY_SYMPY] == list(OPERATIONS)
+    assert [name for name, entry in OPERATIONS.items() if entry.permutations] == list(BY_SYMPY)
+    assert [name for name, entry in OPERATIONS.items() if entry.nonzero] == ["divide_mod"]
     assert len(operations.PERMUTATIONS) == rules.PERMUTATIONS
 
 
@@ -80,7 +82,7 @@ def test_modular_operation_is_exact_over_its_whole_table(name, p):
     ],
 )
 def test_worked_out_results_modulo_7(name, x, y, result):
-    assert operations.OPERATIONS[name](torch.tensor(x), torch.tensor(y), 7) == result
+    assert OPERATIONS[name].load()(torch.tensor(x), torch.tensor(y), 7) == result
 
 
 @pytest.mark.parametrize("p", (2, *PRIMES, 113))
@@ -117,7 +119,7 @@ def test_permutations_stand_in_the_order_of_itertools_the_identity_first():
     assert ROWS[0] == (0, 1, 2, 3, 4)
 
 
-@pytest.mark.parametrize("name", rules.PERMUTATION_OPERATIONS)
+@pytest.mark.parametrize("name", BY_SYMPY)
 def test_every_product_is_sympys(name, group):
     table = permutation_table(name).flatten().tolist()
     product = BY_SYMPY[name]

@@ -3,82 +3,36 @@
 The runs here are synthetic and only there to be drawn: a few rows of known numbers.
 """
 
-import ast
-import os
 import subprocess
-import sys
-import zlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import matplotlib
 import matplotlib.text
-import nbformat
 import numpy
 import pytest
+from house import CATALOG, RELATED_RUNS
 from matplotlib.colors import to_hex
 
 import plots
-from configuration import rules, runs
+from configuration import runs
 from configuration.config import RunConfig
-from experiment.figure import (
-    COLLAPSE_RUNS,
-    FIGURE_1,
-    FIGURE_2,
-    FIGURE_3,
-    FIGURE_4,
-    FIGURE_6,
-    PRODUCT_STABLEMAX,
-    Curve,
-    Figure,
-    Panel,
-    Run,
-)
+from experiment.figure import Curve, Figure, Panel, Run
 from paper.figure_1 import ADD_ORTHOADAMW, ADD_SOFTMAX64, ADD_STABLEMAX
+from paper.figure_2 import COLLAPSE_RUNS
+from paper.figure_4 import PRODUCT_STABLEMAX
+from pictures import texts, write
 from plotting import curves, panels
-from tests.house import CATALOG, RELATED_RUNS
 
 ROOT = Path(plots.__file__).resolve().parent
-# Notebook -> (its figures, what is in the parentheses of a call beside the figure, their size).
-NOTEBOOKS = {
-    "paper_plots.ipynb": (CATALOG.paper, "", "full"),
-    "related_plots.ipynb": (CATALOG.related, ', size="cpu"', "cpu"),
-}
-COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "softmax_collapse_label",
-           "zero_terms", "weight_norm")  # fmt: skip
-
-
-def write(root, run, seed=42, size="full", rows=6, complete=True, summary=None, **columns):
-    """A run folder with few rows; unless given, a column's values are drawn for this very run.
-
-    step is twice the epoch, so that a plot against steps would show.
-    """
-    name, config = run.form(size, seed)
-    generator = numpy.random.default_rng(zlib.crc32(f"{name} {seed}".encode()))
-    table = {c: generator.random(rows).tolist() for c in COLUMNS} | columns
-    rows = len(next(iter(columns.values()))) if columns else rows
-    epochs = [config.num_epochs * i // (rows - 1) for i in range(rows)]
-    path = runs.run_folder(root, name, seed)
-    with runs.RunFolder(path, config) as folder:
-        for i, epoch in enumerate(epochs):
-            row = {"step": 2 * epoch, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.0}
-            folder.append(row | {c: float(values[i]) for c, values in table.items()})
-        if complete:
-            folder.write_summary(summary or {"diverged_at_step": None})
-    return epochs, {c: numpy.array(table[c][:rows]) for c in COLUMNS}
+FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, FIGURE_6 = (CATALOG.paper[n] for n in "12346")
 
 
 @pytest.fixture
 def places(tmp_path):
     """Options that point every drawing at two empty roots."""
     return {"runs_root": tmp_path / "own", "results_root": tmp_path / "published"}
-
-
-def texts(picture) -> str:
-    """All text of a figure, line breaks as spaces."""
-    found = [t.get_text() for t in picture.findobj(matplotlib.text.Text)]
-    return " | ".join(" ".join(t.split()) for t in found if t.strip())
 
 
 def legend(axes) -> dict:
@@ -122,9 +76,7 @@ def test_the_curve_under_each_label_is_the_run_of_that_label(figure, size, place
     picture = plots.draw_figure(figure, size=size, **places)
     for axes, panel in zip(run_axes(picture, figure), figure.panels, strict=True):
         if panel.kind not in panels.KINDS:
-            continue  # tests/test_panels_appendix.py
-        if panel.kind == "loss_and_l2":
-            continue  # test_panels_appendix.py
+            continue  # test_appendix_panels.py
         below = picture.axes[picture.axes.index(axes) + 1] if panel.kind == "collapse" else None
         entries = legend(below or axes)
         assert len({c for c in entries.values() if c != plots.GREY}) == len(panel.curves)
@@ -174,6 +126,23 @@ def test_ticks_count_thousands_only_on_long_axes(places):
     shown = {t.get_text() for t in long.get_xticklabels()}
     assert {"0", "20k", "40k", "60k", "80k"} <= shown
     assert {"100", "200"} <= {t.get_text() for t in short.get_xticklabels()}
+
+
+def test_a_panel_may_be_drawn_by_a_function_and_an_unknown_kind_is_refused(places):
+    def draw(axes, lines, end):
+        (top,) = axes
+        return top.plot([0, end], [len(line.replicates) for line in lines] * 2, label="mine")
+
+    write(places["runs_root"], ADD_STABLEMAX)
+    curve = Curve(run=ADD_STABLEMAX, label="x")
+    panel = Panel(id="mine", title="Mine", kind=draw, curves=(curve,), epochs=7)
+    figure = Figure(id="mine", title="Mine", claim="", panels=(panel,))
+    (axes,) = plots.draw_figure(figure, **places).axes
+    assert list(legend(axes)) == ["mine"]
+    assert axes.lines[0].get_xydata().tolist() == [[0, 1], [7, 1]]
+    unknown = replace(figure, panels=(replace(panel, kind="mine"),))
+    with pytest.raises(ValueError, match="unknown kind of panel 'mine'; choose from accuracy, "):
+        plots.draw_figure(unknown, **places)
 
 
 # ---------------------------------------------------------------------------------- collapse
@@ -384,7 +353,7 @@ def test_read_run_gives_the_table_or_names_the_command(places):
     write(places["runs_root"], ADD_STABLEMAX, 43, test_accuracy=[0.25, 0.75])
     table = plots.read_run("add_stablemax", seed=43, **places)
     assert table["test_accuracy"].tolist() == [0.25, 0.75]
-    with pytest.raises(ValueError, match="unknown run 'add_stable'; choose from"):
+    with pytest.raises(ValueError, match="unknown run 'add_stable': did you mean add_stablemax"):
         plots.read_run("add_stable", **places)
 
 
@@ -594,10 +563,6 @@ def test_task_and_share_are_worded_from_the_configuration(change, task, share):
     assert (curves.task(config), curves.share(config)) == (task, share)
 
 
-def test_every_operation_has_words():
-    assert set(curves.OPERATIONS) == set((*rules.MODULAR_OPERATIONS, *rules.PERMUTATION_OPERATIONS))
-
-
 def test_images_of_another_source_are_told():
     run = RELATED_RUNS["mnist_omnigrok_mse"]
     assert curves.settings(run, "cpu") == [
@@ -625,13 +590,13 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
     plots.compute_tables(CATALOG.related["landscape"], size="cpu", runs_root=places["runs_root"])
     folder = runs.run_folder(places["runs_root"], "cpu/div_power_grokking", 42)
     assert [c[1:] for c in calls] == [
-        [ROOT / "landscape.py", "--grid", "21", "--examples", "2048", "--normalisation", name,
+        ["-m", "weights.landscape", "--grid", "21", "--examples", "2048", "--normalisation", name,
          "--surface", folder]
         for name in ("tensor", "filter")
     ]  # fmt: skip
     (folder / "surface_tensor.csv").write_text("")
     plots.compute_tables(CATALOG.related["landscape"], size="cpu", runs_root=places["runs_root"])
-    assert [c[7] for c in calls[2:]] == ["filter"]
+    assert [c[8] for c in calls[2:]] == ["filter"]
 
 
 def test_quick_surfaces_are_told_once_that_they_are_small(places, monkeypatch):
@@ -642,7 +607,7 @@ def test_quick_surfaces_are_told_once_that_they_are_small(places, monkeypatch):
     plots.compute_tables(CATALOG.related["landscape"], size="quick", runs_root=places["runs_root"])
     small = ["--grid", "11", "--examples", "512"]
     assert len(calls) == 4
-    assert all(c[2:6] == small and len(c) == 10 for c in calls)
+    assert all(c[3:7] == small and len(c) == 11 for c in calls)
 
 
 def test_quick_settings_are_worded_from_the_configuration():
@@ -706,7 +671,7 @@ def test_files_are_named_after_figure_and_form(tmp_path, places):
 
 @pytest.mark.parametrize("words", [["1,3"], ["1 3"], ["1", "3"], ["3,", "1"]])
 def test_figure_lists_by_commas_and_spaces_mean_the_same(words, tmp_path, capsys):
-    here = ["--runs", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    here = ["--runs", str(tmp_path), "--out", str(tmp_path / "out")]
     assert plots.main(["--figures", *words, *here]) == 0
     names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
     assert names == ["figure_1.png", "figure_1.pdf", "figure_3.png", "figure_3.pdf"]
@@ -729,90 +694,3 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, said, tmp_path, capsys
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
-
-
-def test_plotting_needs_neither_torch_nor_pyplot():
-    code = "import sys, plots; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
-    options = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
-    assert subprocess.run([sys.executable, "-c", code], **options).stdout.strip() == "set()"
-
-
-# ---------------------------------------------------------------------------------- the notebooks
-
-
-@pytest.fixture(scope="module", params=NOTEBOOKS)
-def notebook(request):
-    found = nbformat.read(ROOT / request.param, as_version=4)
-    found.metadata["of"] = request.param
-    return found
-
-
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def test_notebook_is_valid_and_committed_without_outputs(notebook):
-    nbformat.validate(notebook)
-    ids = [cell.id for cell in notebook.cells]
-    assert len(set(ids)) == len(ids)
-    assert all(not c.outputs and c.execution_count is None for c in code_cells(notebook))
-
-
-def test_notebook_code_is_only_calls_into_plots(notebook):
-    first, *others = code_cells(notebook)
-    assert first.source == "import plots"
-    allowed = (
-        ast.Module,
-        ast.Expr,
-        ast.Call,
-        ast.Attribute,
-        ast.Name,
-        ast.Load,
-        ast.Constant,
-        ast.keyword,
-        ast.List,
-    )
-    for cell in others:
-        for node in ast.walk(ast.parse(cell.source)):
-            assert isinstance(node, allowed), (cell.id, ast.dump(node))
-            if isinstance(node, ast.Name):
-                assert node.id == "plots"
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                assert not set("/\\.~") & set(node.value), node.value  # no path
-            if isinstance(node, ast.keyword):
-                assert node.arg in ("seeds", "quick", "size")
-
-
-def test_notebook_has_a_text_and_one_drawing_cell_for_every_figure(notebook):
-    figures, options, size = NOTEBOOKS[notebook.metadata["of"]]
-    cells = {cell.id: cell for cell in notebook.cells}
-    for figure in figures:
-        call = f'("{figure}"{options})'
-        assert cells[f"figure-{figure}"].source == f"plots.measured{call}\nplots.show{call}"
-        text = cells[f"figure-{figure}-text"].source
-        assert "Claim:" in text
-        assert f"--figures {figure}" in text
-        assert size == "full" or (f"--size {size}" in text and "Beside it, the published" in text)
-
-
-def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, monkeypatch):
-    from nbclient import NotebookClient
-
-    figures, _, size = NOTEBOOKS[notebook.metadata["of"]]
-    for run in {r.name: r for f in figures.values() for r in f.at(size).runs}.values():
-        write(tmp_path, run, size=size, rows=3)
-    monkeypatch.setenv("GROKKING_RUNS", str(tmp_path))
-    copy = nbformat.from_dict(notebook)
-    NotebookClient(copy, timeout=60, resources={"metadata": {"path": str(ROOT)}}).execute()
-    for cell in code_cells(copy):
-        assert not [o for o in cell.outputs if o.output_type == "error"]
-        pictures = [o for o in cell.outputs if "image/png" in o.get("data", {})]
-        assert len(pictures) == cell.source.count("plots.show("), cell.id
-        printed = "".join(o.text for o in cell.outputs if o.output_type == "stream")
-        if cell.id.startswith("figure-"):
-            assert printed.startswith("Measured")
-            assert "No complete run" not in printed
-            assert "published results" not in printed
-    for table in (c for c in code_cells(copy) if c.id == "variation-table"):
-        assert "weight_norm" in table.outputs[0].data["text/plain"]
-    assert os.environ["GROKKING_RUNS"] == str(tmp_path)

@@ -107,7 +107,8 @@ def test_signal_to_the_callers_whole_group_leaves_exit_codes_known(tmp_path):
         "print('ready')\ntime.sleep(600)"
     )
     caller = (
-        "import pathlib, processes, signal, sys, time\nprocesses.PRELOAD = ()\n"
+        "import pathlib, signal, sys, time\n"
+        "from launching import processes\nprocesses.PRELOAD = ()\n"
         f"log = pathlib.Path({str(tmp_path / 'log.txt')!r})\n"
         f"child = processes.Script([sys.executable, {str(tmp_path / 'child.py')!r}], log)\n"
         "signal.signal(signal.SIGTERM, lambda *_: child.terminate())\n"
@@ -130,7 +131,7 @@ def test_heavy_packages_are_there_before_the_script_asks(tmp_path):
     source = "import sys; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
     (tmp_path / "child.py").write_text(source)
     caller = (
-        "import pathlib, processes, sys, time\n"
+        "import pathlib, sys, time\nfrom launching import processes\n"
         f"child = processes.Script([sys.executable, {str(tmp_path / 'child.py')!r}],"
         f" pathlib.Path({str(tmp_path / 'log.txt')!r}))\n"
         "while child.poll() is None: time.sleep(0.01)\n"

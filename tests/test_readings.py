@@ -2,12 +2,12 @@
 
 import pandas
 import pytest
-from test_plots import write
+from house import CATALOG
 
 import plots
 from configuration import runs
 from paper.figure_1 import ADD_ORTHOADAMW
-from tests.house import CATALOG
+from pictures import write
 
 
 @pytest.fixture

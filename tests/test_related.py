@@ -1,4 +1,4 @@
-"""The related systems in the manifest: published settings, grids, and what each size makes of them.
+"""The figures of the related systems: published settings, grids, and what each size makes of them.
 
 The values of the presets are typed here from the description of the systems, not read from ours.
 """
@@ -7,12 +7,12 @@ from dataclasses import asdict, fields, replace
 from math import ceil
 
 import pytest
+from house import CATALOG, PAPER_RUNS, RELATED_RUNS
 
 from configuration.config import RunConfig
 from experiment.figure import SIZES, Curve, Figure, Panel, Run, declare
 from launching import plan, progress
-from related import architectures, delay_map, k_sum, landscape, mnist, optimizers, presets, s5
-from tests.house import CATALOG, PAPER_RUNS, RELATED_RUNS
+from related import architectures, delay_map, k_sum, landscape, mnist, optimizers, presets
 
 # ---------------------------------------------------------------------------------- presets
 
@@ -106,18 +106,19 @@ ARMS = {  # optimizer, lr, weight decay, momentum, dropout, decay of biases and 
 
 def test_the_six_optimizer_arms_are_the_published_ones():
     assert list(presets.PKU_ARMS) == list(ARMS)
-    for arm, values in ARMS.items():
-        for percent in range(10, 100, 10):
-            c = optimizers.RUNS[arm, percent].config
-            found = c.optimizer, c.lr, c.weight_decay, c.momentum, c.dropout, c.decay_all
-            assert found == values
-            assert (c.train_fraction, c.num_epochs, c.num_steps) == (percent / 100, 10_000, None)
-            assert c.dropout_at == "ff_output"
-            if c.optimizer == "SGD":
-                assert (c.lr_schedule, c.final_lr, c.warmup_start) == ("cosine", 0.0, 0.0)
-            else:
-                assert c.lr_schedule == "constant" and c.betas == (0.9, 0.98)
-    assert len(optimizers.RUNS) == 6 * 9
+    assert list(optimizers.ARMS.values()) == list(ARMS)
+    for (arm, percent), run in optimizers.RUNS.items():
+        c, values = run.config, ARMS[optimizers.ARMS[arm]]
+        found = c.optimizer, c.lr, c.weight_decay, c.momentum, c.dropout, c.decay_all
+        assert found == values
+        assert (c.train_fraction, c.num_epochs, c.num_steps) == (percent / 100, 10_000, None)
+        assert c.dropout_at == "ff_output"
+        if c.optimizer == "SGD":
+            assert (c.lr_schedule, c.final_lr, c.warmup_start) == ("cosine", 0.0, 0.0)
+        else:
+            assert c.lr_schedule == "constant" and c.betas == (0.9, 0.98)
+    percents = range(10, 100, 10)
+    assert set(optimizers.RUNS) == {(arm, p) for arm in optimizers.ARMS for p in percents}
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,6 @@ def test_the_nine_figures_stand_behind_those_of_the_paper_and_have_all_sizes():
         "division", "s5", "architectures", "optimizers", "k-sum", "delay-map", "landscape",
         "mnist", "dimension",
     ]  # fmt: skip
-    assert list(CATALOG.all) == [*CATALOG.paper, *CATALOG.related]
     for figure in CATALOG.related.values():
         ids = [panel.id for panel in figure.panels]
         assert len(set(ids)) == len(ids) and all(i.startswith(figure.id) for i in ids)
@@ -389,16 +389,6 @@ def test_each_figure_has_its_seeds_at_each_size_and_asked_ones_replace_them():
         assert {j.seed for j in jobs if j.run == "div_toth_30"} == {42}
     jobs = plan.plan(figures, size="cpu", seeds=[3], root="r")
     assert {j.seed for j in jobs} == {3}
-
-
-def test_related_stands_for_all_related_figures_and_no_id_for_the_papers():
-    assert CATALOG.figures([]) == list(CATALOG.paper.values())
-    assert CATALOG.figures(["related"]) == list(CATALOG.related.values())
-    assert [f.id for f in CATALOG.figures(["mnist", "1", "s5"])] == ["1", "s5", "mnist"]
-    run = CATALOG.run("s5_toth_50")
-    assert run is s5.S5_50 and CATALOG.figure_of(run).id == "s5"
-    with pytest.raises(ValueError, match="unknown run 's5_toth'; choose from .*--list"):
-        CATALOG.run("s5_toth")
 
 
 # ---------------------------------------------------------------------------------- times

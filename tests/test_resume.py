@@ -1,4 +1,4 @@
-"""A run that is killed and started again leaves the metrics.csv of one that never was."""
+"""A run that is killed and started again leaves the files of one that never was."""
 
 import os
 import random
@@ -6,10 +6,14 @@ import signal
 import sys
 import time
 
+import numpy as np
 import pytest
+import torch
 
 import train
 from configuration import runs
+from configuration.config import RunConfig
+from training.session import Session
 
 FULL_BATCH = (
     "--lr 0.01 --modulo 23 --hidden_sizes 32 32 --train_fraction 0.5 --loss_function stablemax"
@@ -108,3 +112,87 @@ def test_rows_stand_at_their_true_steps_and_epochs(uninterrupted):
         expected = set(range(0, last + 1, config.log_every)) | {s for s in powers if s <= last}
     assert table["step"].tolist() == sorted(expected | set(config.log_steps))
     assert (table["epoch"] * per_epoch - table["step"]).abs().max() < 1e-9
+
+
+# ---------------------------------------------------------------------------------- saved weights
+
+SMALL = {"lr": 0.5, "modulo": 7, "hidden_sizes": (16,), "train_fraction": 0.6, "num_epochs": 200}
+
+
+SAVING = (
+    "--lr 0.05 --modulo 7 --hidden_sizes 12 --train_fraction 0.6 --num_epochs 240 --log_frequency 2"
+    " --log_steps 3 --save_weights"
+)
+
+
+def test_weights_are_byte_identical_after_kills_at_random_moments(tmp_path):
+    whole, folder, draw = tmp_path / "whole", tmp_path / "killed", random.Random(5)
+    assert finish(start(SAVING, whole)) == 0
+    kills = 0
+    for _ in range(60):
+        if runs.is_complete(folder):
+            break
+        child = start(SAVING, folder, checkpoint_seconds=draw.choice((0.0, 0.02)))
+        size, path = (whole / runs.WEIGHTS).stat().st_size, folder / runs.WEIGHTS
+        target = (path.stat().st_size if path.exists() else 0) + draw.randrange(size // 4)
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if path.exists() and path.stat().st_size >= target:
+                os.kill(child, signal.SIGKILL)
+                kills += finish(child) != 0
+                break
+            time.sleep(0.001)
+    assert runs.is_complete(folder) and kills >= 3
+    for name in (runs.WEIGHTS, runs.METRICS):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+    steps, weights = runs.read_weights(folder)
+    assert steps.tolist() == sorted({*range(0, 241, 2), 3})
+    assert weights.shape == (len(steps), 14 * 12 + 12 * 7) and weights.dtype == np.float32
+    table = runs.read_metrics(folder)
+    norms = np.linalg.norm(weights.astype(np.float64), axis=1)
+    np.testing.assert_allclose(norms, table["weight_norm"], rtol=1e-12)
+    first = Session(runs.read_config(folder)).flat_weights()
+    assert np.array_equal(weights[0], first)
+    final = runs.load_final_state(folder)
+    assert np.array_equal(torch.cat([w.flatten() for w in final.values()]).numpy(), weights[-1])
+
+
+def test_weights_and_checkpoint_that_are_not_there_are_named_with_the_remedy(tmp_path):
+    config = RunConfig(**SMALL)
+    with runs.RunFolder(tmp_path / "run", config) as folder:
+        with pytest.raises(runs.RunError, match="--save_weights"):
+            runs.read_weights(folder.path)
+        with pytest.raises(runs.RunError, match="a run of your own"):
+            runs.load_final_state(folder.path)
+
+
+def test_weights_file_shorter_than_its_checkpoint_is_refused(tmp_path):
+    config = RunConfig(**SMALL, save_weights=True)
+    with runs.RunFolder(tmp_path / "run", config) as folder:
+        for step in range(3):
+            folder.append_weights(np.arange(5, dtype=np.float32) + step)
+            folder.append({"step": step, "epoch": step})
+        folder.save_checkpoint({"rows": 3})
+        path = folder.path / runs.WEIGHTS
+        os.truncate(path, path.stat().st_size - 1)
+        with pytest.raises(runs.RunError, match="fewer rows than checkpoint.pt"):
+            folder.load_checkpoint()
+        with pytest.raises(runs.RunError, match="fewer rows than metrics.csv"):
+            runs.read_weights(folder.path)
+        path.write_bytes(b"weigh")
+        with pytest.raises(runs.RunError, match="no header"):
+            runs.read_weights(folder.path)
+
+
+def test_weights_are_cut_back_to_the_rows_of_the_checkpoint(tmp_path):
+    config = RunConfig(**SMALL, save_weights=True)
+    with runs.RunFolder(tmp_path / "run", config) as folder:
+        for step in range(5):
+            folder.append_weights(np.arange(5, dtype=np.float32) + step)
+            folder.append({"step": step, "epoch": step})
+            if step == 2:
+                folder.save_checkpoint({"rows": 3})
+        folder.load_checkpoint()
+        steps, weights = runs.read_weights(folder.path)
+        assert steps.tolist() == [0, 1, 2] and weights[:, 0].tolist() == [0, 1, 2]
+        folder.clear()
+        assert not (folder.path / runs.WEIGHTS).exists()

@@ -193,10 +193,15 @@ def moved(config, count=1):
                                                                  strict=True)])  # fmt: skip
 
 
-def test_initial_scale_multiplies_every_parameter():
-    plain, scaled = Session(replace(RUN, bias=True)), Session(replace(RUN, bias=True, init_scale=3))
-    for a, b in zip(plain.weights, scaled.weights, strict=True):
-        assert torch.equal(3 * a, b)
+def test_half_softmax_has_the_named_arithmetic_and_a_cpus_is_refused_elsewhere():
+    forms = {
+        word: replace(RUN, softmax_precision=16, half_softmax=word) for word in ("cuda", "cpu")
+    }
+    logits, label = torch.tensor([[10.0, 0.0]]), torch.tensor([0])  # 1 + exp(-10) rounds to 1
+    found = {word: Session(config).loss(logits, label).item() for word, config in forms.items()}
+    assert found["cpu"] == 0 < found["cuda"] == pytest.approx(math.exp(-10), rel=0.01)
+    with pytest.raises(ValueError, match="half_softmax 'cpu' on device cuda: use --device cpu"):
+        Session(forms["cpu"], device="cuda")
 
 
 def test_clipping_bounds_an_sgd_step_and_comes_before_the_projection():

@@ -3,10 +3,10 @@
 from dataclasses import asdict, fields, replace
 
 import pytest
+from house import PAPER_RUNS
 
 from configuration.config import RunConfig
 from configuration.flags import given_fields
-from tests.house import PAPER_RUNS
 from train import make_parser
 
 COLLAPSE = "--lr 0.0005 --num_epochs 20000 --log_frequency 500"
@@ -174,7 +174,7 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "log_frequency": 5, "log_steps": (1, 2), "log_nlm_cosine": True,
         "train_samples": 200, "mnist_images": "full", "init_scale": 100.0, "ff_hidden_layers": 2,
         "softmax_temperature": 1e5, "logit_norm_penalty": 1e-3, "induce_collapse_epoch": 6,
-        "log_absorption": True, "save_weights": True,
+        "log_absorption": True, "save_weights": True, "half_softmax": "cpu",
         "terms": 3, "exclude_identity": True, "leading_eos": True, "vocab_size": 300,
         "full_head": True, "label_noise": 17, "rotation": 30.0, "blur": 1.0, "batch_order": "iid",
         "log_top5": True, "log_gradients": True, "log_attention": True, "log_dimension": 50,
@@ -198,6 +198,7 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "log_absorption": "--optimizer SGD", "batch_order": "--no-full_batch",
         "rotation": "--dataset mnist", "blur": "--dataset mnist",
         "exclude_identity": "--dataset tokens --network lstm --binary_operation s5",
+        "half_softmax": "--softmax_precision 16",
     } | dict.fromkeys(
         ("terms", "leading_eos", "vocab_size", "full_head"), "--dataset tokens --network lstm"
     ) | dict.fromkeys(
@@ -263,7 +264,7 @@ BAD = [
     ({"hidden_sizes": [200, 200]}, "whole numbers"),
     ({"use_transformer": True, "model_dim": 130}, "multiple of num_heads"),
     ({"batch_size": 64}, "--no-full_batch"),
-    ({"dropout": 0.5}, "--use_transformer"),
+    ({"dropout": 0.5}, "--network transformer"),
     ({"optimizer": "SGD", "beta2": 0.5}, "AdamW or Adam"),
     ({"momentum": 0.5}, "--optimizer SGD"),
     ({"lambda_l1": 0.5}, "--regularization l1"),
@@ -279,10 +280,10 @@ BAD = [
     ({"dataset": "mnist", "modulo": 97}, "binary_alg"),
     ({"mnist_images": "full"}, "--dataset mnist"),
     ({"init_scale": 0.0}, "above 0"),
-    ({"ff_hidden_layers": 2}, "--use_transformer"),
+    ({"ff_hidden_layers": 2}, "--network transformer"),
     ({"use_transformer": True, "ff_hidden_layers": 0}, "at least 1"),
-    ({"lstm_dim": 64}, "the lstm"),
-    ({"network": "lstm", "final_norm": True}, "the transformer or the embedding_mlp"),
+    ({"lstm_dim": 64}, "--network lstm;"),
+    ({"network": "lstm", "final_norm": True}, "--network transformer or embedding_mlp"),
     ({"network": "lstm", "lstm_dim": 0}, "at least 1"),
     ({"network": "lstm", "use_transformer": True}, "no --network"),
     ({"weight_noise": -0.1}, "must not be negative"),
@@ -322,8 +323,7 @@ BAD = [
     (ABSORPTION | {"clip_norm": 1e-3}, "--log_absorption measures; drop one"),
     (ABSORPTION | {"full_batch": False}, "full_batch False: makes another update"),
     (ABSORPTION | {"use_transformer": True}, "dropout 0.1: makes another update"),
-    ({"dataset": "tokens"}, "--network transformer, lstm or embedding_mlp"),
-    ({"binary_operation": "x2_y2_mod"}, "--dataset tokens"),
+    ({"dataset": "tokens"}, "--network transformer or lstm or embedding_mlp"),
     ({"binary_operation": "s5"}, "--dataset tokens"),
     (TOKENS | {"terms": 1}, "at least 2 operands"),
     (TOKENS | {"terms": 5}, "113^5 examples do not fit"),
@@ -335,7 +335,7 @@ BAD = [
     (TOKENS | {"binary_operation": "odd_divide_mod", "modulo": 112}, "prime"),
     (TOKENS | {"binary_operation": "odd_divide_mod", "input_size": 114}, "below the modulus"),
     (TOKENS | {"binary_operation": "s5", "modulo": 97}, "modular --binary_operation"),
-    (TOKENS | {"exclude_identity": True}, "s5 operation"),
+    (TOKENS | {"exclude_identity": True}, "--binary_operation s5 or"),
     ({"leading_eos": True}, "--dataset tokens"),
     ({"label_noise": -1}, "must not be negative"),
     ({"label_noise": 3831}, "3830 training examples"),
@@ -345,8 +345,8 @@ BAD = [
     ({"dataset": "mnist", "blur": 29.0}, "at most 28"),
     ({"dataset": "mnist", "mnist_images": "digits", "train_samples": 1797}, "has 1797 examples"),
     ({"batch_order": "iid"}, "--no-full_batch"),
-    ({"log_attention": True}, "--use_transformer"),
-    ({"log_dimension": 5}, "--use_transformer"),
+    ({"log_attention": True}, "--network transformer"),
+    ({"log_dimension": 5}, "--network transformer"),
     ({"use_transformer": True, "log_dimension": -5}, "must not be negative"),
     ({"use_transformer": True, "dimension_points": 50}, "--log_dimension"),
     ({"use_transformer": True, "log_dimension": 5, "dimension_neighbors": 9}, "at least 10"),
@@ -371,6 +371,7 @@ GOOD = [
     {"network": "lstm", "model_dim": 10},  # no multiple of the 4 heads, which nothing reads
     {"network": "embedding_mlp", "model_dim": 10},
     {"use_transformer": True, "tied_head": True},
+    {"binary_operation": "x2_y2_mod"},
     {"network": "transformer", "dataset": "tokens", "tied_head": True, "input_size": 50},
 ]
 

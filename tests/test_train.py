@@ -13,7 +13,6 @@ import train
 from configuration import runs
 from conftest import ROOT
 from experiment.figure import Run
-from tests.house import PAPER_RUNS
 
 TINY = (
     "--lr 0.01 --modulo 7 --hidden_sizes 8 --train_fraction 0.5 --num_epochs 20 --log_frequency 5"
@@ -70,7 +69,7 @@ def test_summary_states_first_steps_and_null_where_never_reached(run, tmp_path):
 def test_declared_run_goes_into_its_own_folder(run, tmp_path, monkeypatch):
     config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
     tiny = Run(name="tiny", config=config, quick=config)
-    monkeypatch.setitem(PAPER_RUNS, "tiny", tiny)
+    monkeypatch.setitem(train.CATALOG.runs, "tiny", tiny)
     assert run("--run tiny")[0] == 0
     assert run("--run tiny --seed 43")[0] == 0
     assert run("--run tiny --quick")[0] == 0
@@ -82,19 +81,19 @@ def test_each_size_of_a_declared_run_goes_into_its_folder(run, tmp_path, monkeyp
     config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
     small = runs.RunConfig(lr=0.01, modulo=5, num_epochs=1, log_frequency=1)
     tiny = Run(name="tiny", config=config, quick=None, cpu=small)
-    monkeypatch.setitem(PAPER_RUNS, "tiny", tiny)
+    monkeypatch.setitem(train.CATALOG.runs, "tiny", tiny)
     assert run("--run tiny --size full")[0] == run("--run tiny --size cpu")[0] == 0
     assert folders(tmp_path) == ["cpu/tiny/seed_42", "tiny/seed_42"]
     assert runs.read_config(tmp_path / "runs/cpu/tiny/seed_42") == small
     one_line(run("--run tiny --quick"), "tiny has no form of size quick", "full, cpu")
-    monkeypatch.setitem(PAPER_RUNS, "same", Run(name="same", config=config, quick=None))
+    monkeypatch.setitem(train.CATALOG.runs, "same", Run(name="same", config=config, quick=None))
     assert run("--run same --size cpu")[0] == 0
     assert "same/seed_42" in folders(tmp_path)
 
 
 def test_override_never_writes_into_the_declared_folder(run, tmp_path, monkeypatch):
     config = runs.RunConfig(lr=0.01, modulo=7, num_epochs=2, log_frequency=1)
-    monkeypatch.setitem(PAPER_RUNS, "tiny", Run(name="tiny", config=config, quick=config))
+    monkeypatch.setitem(train.CATALOG.runs, "tiny", Run(name="tiny", config=config, quick=config))
     assert run("--run tiny --lr 0.02")[0] == 0
     assert run("--run tiny --lr 0.03")[0] == 0
     assert run("--run tiny --lr 0.03 --seed 1")[0] == 0
@@ -135,7 +134,7 @@ def one_line(result, *words):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("--run nonsense", ("unknown run 'nonsense'", "add_stablemax")),
+        ("--run add_stablemx", ("unknown run 'add_stablemx'", "did you mean add_stablemax")),
         ("--lr 0.01 --train_fracton 0.5", ("--train_fracton", "--train_fraction")),
         ("--lr 0.01 --train_fraction 1.5", ("train_fraction 1.5", "between 0 and 1")),
         ("--lr 0.01 --optimizer Lion", ("'Lion'", "AdamW, Adam, SGD")),
@@ -226,7 +225,7 @@ def test_too_large_a_network_is_one_line(run, tmp_path):
 
 def test_loss_of_exactly_zero_is_a_result(run, tmp_path):
     words = "--lr 0.05 --modulo 7 --hidden_sizes 64 --train_fraction 0.5 --softmax_precision 16"
-    words += " --num_epochs 300 --log_frequency 20"
+    words += " --half_softmax cpu --num_epochs 300 --log_frequency 20"
     assert run(words, "--run_dir", str(tmp_path / "a"))[0] == 0
     table = runs.read_metrics(tmp_path / "a")
     assert table["zero_terms"].max() == 1 and (table["train_loss"] == 0).any()
@@ -255,24 +254,6 @@ def test_penalty_pulls_weights_by_its_gradient():
         for a, b, w in zip(plain.weights, other.weights, before, strict=True):
             expected = a.detach() - 0.5 * 0.125 * gradient(w)
             torch.testing.assert_close(b.detach(), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_alpha_scales_the_logits_and_divides_the_rate_by_its_square():
-    from training.session import Session
-
-    config = runs.RunConfig(lr=0.5, optimizer="SGD", momentum=0.0, modulo=7, alpha=4.0)
-    session = Session(config)
-    before = [w.detach().clone().requires_grad_() for w in session.weights]
-    session.update()
-    rows = session.data.train_inputs  # a full batch: the order does not matter but for rounding
-    hot = torch.zeros(len(rows), 14).scatter_(1, rows, 1.0)
-    hidden = hot
-    for k, w in enumerate(before):
-        hidden = hidden @ w.T
-        hidden = hidden.relu() if k < 2 else hidden
-    torch.nn.functional.cross_entropy(4.0 * hidden, session.data.train_targets).backward()
-    for w, after in zip(before, session.weights, strict=True):
-        torch.testing.assert_close(after.detach(), w.detach() - 0.5 / 16 * w.grad)
 
 
 # ------------------------------------------------------------------------------ the stop rule

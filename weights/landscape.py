@@ -1,12 +1,12 @@
 """The loss on planes of weight space, as tables beside a run (paper, Figure 7).
 
-    python landscape.py runs/add_sgd/seed_42 runs/add_sgd_wd/seed_42  # trajectories in their plane
-    python landscape.py --surface runs/add_sgd/seed_42 --normalisation filter --radius 1
+    python -m weights.landscape runs/add_sgd/seed_42 runs/add_sgd_wd/seed_42   # one plane
+    python -m weights.landscape --surface runs/add_sgd/seed_42 --normalisation filter --radius 1
 
 The first form needs runs with --save_weights. Its plane goes through the initial network of the
 first run along the two leading principal directions of all trajectories together; the loss is the
 first run's own, on its own split. It writes landscape.csv (the loss on the grid) and
-landscape_paths.csv (the trajectories in the plane) into the first folder. panels_weights.py draws
+landscape_paths.csv (the trajectories in the plane) into the first folder. weight_panels.py draws
 it; plots.py computes it where it is missing.
 
 The second form needs a run with its checkpoint. It writes surface_tensor.csv or surface_filter.csv:

@@ -1,10 +1,10 @@
 """Fourier spectrum of a network's first layer over the residues (paper, C.2 and Figure 12).
 
-    python spectrum.py runs/add_stablemax/seed_42      # writes spectrum.csv into each run folder
+    python -m weights.spectrum runs/add_stablemax/seed_42   # spectrum.csv into each folder
 
 Needs the run's checkpoint; the initial weights are drawn again from the run's seed. The table has a
 row per operand and frequency: its share of the power in the initial and in the final network.
-panels_weights.py draws it. Imports torch only where a network is rebuilt.
+weight_panels.py draws it. Imports torch only where a network is rebuilt.
 """
 
 import csv
@@ -48,12 +48,6 @@ def power_shares(weights) -> numpy.ndarray:
     if not total > 1e-24 * (weights**2).sum() * p:
         raise ValueError("the first layer is the same for every residue; it has no spectrum")
     return power / total
-
-
-def frequencies_holding(shares, level: float = 0.9) -> int:
-    """The least number of frequencies that together hold `level` (0 to 1) of the power."""
-    held = numpy.sort(numpy.asarray(shares, dtype=numpy.float64))[::-1].cumsum()
-    return int(numpy.searchsorted(held, level * held[-1] * (1 - 1e-12))) + 1
 
 
 def first_layers(config: RunConfig, state: dict) -> dict[str, numpy.ndarray]:

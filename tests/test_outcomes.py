@@ -8,6 +8,7 @@ import math
 import numpy
 import pandas
 import pytest
+from made_runs import A, B
 
 from configuration.runs import SURFACES
 from experiment.claim import Less, at_most
@@ -19,6 +20,7 @@ from experiment.outcomes import (
     dimension_lead,
     dimension_peak,
     first_row,
+    frequencies_holding,
     grokking_delay,
     learned_dimension,
     outcome,
@@ -249,9 +251,25 @@ def test_without_drop_or_rise_there_is_no_lead_but_what_is_known():
     assert (lead.drop, lead.steps) == (None, None)
 
 
+# ---------------------------------------------------------------------------------- spectrum
+
+
+@pytest.mark.parametrize(
+    ("shares", "level", "count"),
+    [
+        ([0.1, 0.8, 0.1], 0.8, 1),
+        ([0.1, 0.8, 0.1], 0.9, 2),
+        ([0.25] * 4, 0.9, 4),
+        ([0.2] * 5, 0.6, 3),
+        ([0, 0, 1.0], 0.9, 1),
+    ],
+)
+def test_fewest_frequencies_that_hold_a_share(shares, level, count):
+    assert frequencies_holding(shares, level) == count
+
+
 # ---------------------------------------------------------------------------------- quantities
 
-A, B = "a", "b"
 TABLES = {A: MEASURED, B: GROKS.assign(weight_norm=[1, 5, 2, 5, 3])}
 
 

@@ -11,12 +11,12 @@ import pandas
 import pytest
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
-from test_panels_appendix import Places, curves_of, legend, texts
 
 import plots
 from configuration import runs
 from configuration.config import RunConfig
-from plotting import dimension_panels, map_panels, step_panels
+from pictures import Places, curves_of, legend, texts
+from plotting import dimension_panels, map_panels, panels, step_panels
 from plotting.panels import Line
 
 BASE = RunConfig(
@@ -353,7 +353,10 @@ def test_the_first_seed_with_a_surface_is_drawn_and_named(places):
 def test_a_missing_surface_names_its_command(places):
     run = places.write("late", BASE, **LATE)
     axes = places.draw("surface", (run, "grokking"))
-    assert "landscape.py --normalisation tensor \\ --surface own/late/seed_42" in texts(axes)
+    assert (
+        "python -m weights.landscape --normalisation tensor \\ --surface own/late/seed_42"
+        in texts(axes)
+    )
     assert not axes.collections
 
 
@@ -429,7 +432,7 @@ def test_few_seeds_are_drawn_one_by_one_beside_their_mean(count, places):
 
 def test_quantiles_of_students_t_are_those_of_its_density():
     """The density integrated by the trapezoidal rule between the two quantiles is 95 %."""
-    for freedom, quantile in enumerate(step_panels.STUDENT, 1):
+    for freedom, quantile in enumerate(panels.STUDENT, 1):
         x = numpy.linspace(-quantile, quantile, 200_001)
         log = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
         scale = math.exp(log) / math.sqrt(math.pi * freedom)
@@ -438,10 +441,10 @@ def test_quantiles_of_students_t_are_those_of_its_density():
 
 
 def test_one_value_has_no_interval_and_many_take_the_last_quantile():
-    assert step_panels.confidence(numpy.ones((1, 3))) is None
+    assert panels.confidence(numpy.ones((1, 3))) is None
     values = numpy.arange(100.0)[:, None]
-    expected = step_panels.STUDENT[-1] * numpy.std(values, ddof=1) / 10
-    assert step_panels.confidence(values) == pytest.approx([expected])
+    expected = panels.STUDENT[-1] * numpy.std(values, ddof=1) / 10
+    assert panels.confidence(values) == pytest.approx([expected])
 
 
 def test_colours_of_fractions_run_from_dark_to_light(places):
@@ -521,7 +524,7 @@ def test_a_run_without_measurements_names_the_flag(kind, places):
 NEW = step_panels.KINDS | map_panels.KINDS | dimension_panels.KINDS
 
 
-def test_the_kinds_of_the_manifest_are_there():
+def test_every_kind_of_panel_of_the_related_figures_is_there():
     assert set(NEW) == {
         "accuracy_log", "accuracy_log_epochs", "steps_to_level", "best_accuracy", "delay_steps",
         "delay_epochs", "surface", "surface_filter", "attention_norm", "accuracy_norm", "dimension",

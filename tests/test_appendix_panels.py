@@ -9,22 +9,20 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import matplotlib.text
 import numpy
 import pandas
 import pytest
+from house import CATALOG
 from matplotlib.colors import to_hex, to_rgba
 
 import plots
 from configuration import runs
-from configuration.config import RunConfig
-from experiment.figure import Curve, Figure, Panel, Run
+from experiment.catalog import Catalog
+from experiment.figure import Curve, Figure, Panel
 from models import AUTHORS_ENCODER, MLP, Transformer
+from pictures import BASE, EPOCHS, Places, curves_of, legend, texts, verticals
 from plotting import appendix_panels
-from tests.house import CATALOG
 
-BASE = RunConfig(lr=0.5, optimizer="SGD", num_epochs=400)
-EPOCHS = [0, 100, 200, 300, 400]
 FIVE = {
     "nlm_cosine/layers.0.weight": [0.0, 0.1, 0.2, 0.3, 0.25],
     "nlm_cosine/layers.1.weight": [-0.5, 0.4, 0.5, 0.6, 0.7],
@@ -32,65 +30,9 @@ FIVE = {
 }
 
 
-class Places:
-    """Two roots of run folders, and figures over them."""
-
-    def __init__(self, root):
-        self.roots = {"runs_root": root / "own", "results_root": root / "published"}
-
-    def write(self, name, config=BASE, seed=42, epochs=EPOCHS, **columns) -> Run:
-        config = replace(config, seed=seed)
-        path = runs.run_folder(self.roots["runs_root"], name, seed)
-        with runs.RunFolder(path, config) as folder:
-            for i, epoch in enumerate(epochs):
-                row = {"step": 3 * epoch, "epoch": epoch}
-                folder.append(row | {k: float(v[i]) for k, v in columns.items()})
-            folder.write_summary({"diverged_at_step": None})
-        declared = replace(config, seed=42)
-        return Run(name=name, config=declared, quick=declared)
-
-    def folder(self, run, seed=42):
-        return runs.run_folder(self.roots["runs_root"], run.name, seed)
-
-    def draw(self, kind, *labelled, epochs=None):
-        """The axes of a panel of this kind; labelled: (run, label) pairs."""
-        drawn = tuple(Curve(run=run, label=label) for run, label in labelled)
-        panel = Panel(id="x", title="x", kind=kind, curves=drawn, epochs=epochs)
-        figure = Figure(id="x", title="x", claim="", panels=(panel,))
-        self.picture = plots.draw_figure(figure, **self.roots)
-        self.picture.draw_without_rendering()
-        return self.picture.axes[0]
-
-
 @pytest.fixture
 def places(tmp_path):
     return Places(tmp_path)
-
-
-def legend(axes) -> dict:
-    """{label: (colour, style)}"""
-    entries = axes.get_legend()
-    pairs = zip(entries.get_texts(), entries.get_lines(), strict=True)
-    return {t.get_text(): (to_hex(h.get_color()), h.get_linestyle()) for t, h in pairs}
-
-
-def curves_of(axes, color, style="-"):
-    """The curves of this colour and style in data coordinates."""
-    return [
-        (numpy.asarray(x.get_xdata()).tolist(), numpy.asarray(x.get_ydata()).tolist())
-        for x in axes.lines
-        if to_hex(x.get_color()) == color and x.get_linestyle() == style
-        if x.get_transform() == axes.transData and len(x.get_xdata()) > 1
-    ]
-
-
-def verticals(axes):
-    return [x.get_xdata()[0] for x in axes.lines if x.get_linestyle() == ":"]
-
-
-def texts(axes):
-    found = [t.get_text() for t in axes.findobj(matplotlib.text.Text)]
-    return " | ".join(" ".join(t.split()) for t in found if t.strip())
 
 
 # ---------------------------------------------------------------------------------- figure 5
@@ -187,8 +129,8 @@ def test_the_l2_term_is_half_the_weight_decay_times_the_squared_norm(places):
 
 def test_the_l2_penalty_counts_in_full():
     penalty = replace(BASE, regularization="l2", lambda_l2=0.01, weight_decay=0.002)
-    assert appendix_panels.l2_coefficient(penalty) == pytest.approx(0.011)
-    assert appendix_panels.l2_coefficient(replace(BASE, regularization="l1")) == 0
+    assert penalty.l2_coefficient == pytest.approx(0.011)
+    assert replace(BASE, regularization="l1").l2_coefficient == 0
 
 
 # ---------------------------------------------------------------------------------- figure 10
@@ -284,7 +226,7 @@ def test_the_spectrum_is_drawn_from_its_table_in_percent(places):
 def test_a_missing_spectrum_names_its_command(places):
     run = places.write("grokked", test_accuracy=EARLY)
     axes = places.draw("spectrum", (run, "StableMax"))
-    assert "python spectrum.py own/grokked/seed_42" in texts(axes)
+    assert "python -m weights.spectrum own/grokked/seed_42" in texts(axes)
     assert not axes.lines
 
 
@@ -371,7 +313,7 @@ def test_a_loss_of_exactly_zero_is_drawn(places):
 def test_a_missing_landscape_names_its_command(places):
     one, two = (places.write(n, test_accuracy=EARLY) for n in ("one", "two"))
     axes = places.draw("landscape", (one, "SGD"), (two, "⊥SGD"))
-    command = "python landscape.py own/one/seed_42 \\ own/two/seed_42"
+    command = "python -m weights.landscape own/one/seed_42 \\ own/two/seed_42"
     assert command in texts(axes)
     assert not axes.collections
 
@@ -423,12 +365,11 @@ def test_missing_tables_are_computed_once_from_own_runs(places, calls):
     two = places.write("two", seed=43, test_accuracy=EARLY)
     own = places.roots["runs_root"]
     plots.compute_tables(figure("landscape", one, two), runs_root=own)
-    script = plots.HERE / "landscape.py"  # of the seed that both have, beside the first
-    both = [places.folder(one, 43), places.folder(two, 43)]
-    assert calls == [[sys.executable, script, *both]]
+    both = [places.folder(one, 43), places.folder(two, 43)]  # the seed that both have
+    assert calls == [[sys.executable, "-m", "weights.landscape", *both]]
     calls.clear()
     plots.compute_tables(figure("spectrum", one, two), runs_root=own)
-    assert [c[2] for c in calls] == [places.folder(one, 42), *both]
+    assert [c[3] for c in calls] == [places.folder(one, 42), *both]
     calls.clear()
     for folder in both:
         (folder / runs.SPECTRUM).write_text("")
@@ -453,7 +394,7 @@ def test_a_table_that_cannot_be_computed_fails_the_command_and_leaves_the_pictur
     run = places.write("one", test_accuracy=EARLY)
     failed = subprocess.CompletedProcess([], 1)
     monkeypatch.setattr(plots.subprocess, "run", lambda *_, **__: failed)
-    monkeypatch.setattr(plots, "find_figures", lambda ids: [figure("spectrum", run)])
+    monkeypatch.setattr(plots, "CATALOG", Catalog([figure("spectrum", run)]))
     root = places.roots["runs_root"]
     out = root / "pictures"
     assert plots.main(["--figures", "x", "--runs", str(root), "--out", str(out)]) == 1

@@ -1,0 +1,53 @@
+"""Pages in Markdown with blocks that are made, not typed: from NAME's mark to the next end mark.
+
+<!-- made: scoreboard -->
+...
+<!-- end -->
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from configuration import runs
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"(<!-- (made|measured): (\w+) -->\n)(.*?)(\n?<!-- end -->)", re.DOTALL)
+
+
+def blocks(text: str, kind: str = "made") -> dict[str, str]:
+    """{name: content} of the blocks of a page."""
+    return {m[3]: m[4] for m in BLOCK.finditer(text) if m[2] == kind}
+
+
+def filled(text: str, makers: Mapping[str, Callable[[], str]], kind: str = "made") -> str:
+    """The page with each block of this kind made anew, all else untouched.
+
+    Raises:
+        ValueError: nothing makes a block of this name.
+    """
+
+    def fill(match):
+        begin, its_kind, name, _, _ = match.groups()
+        if its_kind != kind:
+            return match[0]
+        if name not in makers:
+            raise ValueError(f"nothing makes a block '{name}'; choose from {', '.join(makers)}")
+        return f"{begin}{makers[name]()}\n<!-- end -->"
+
+    return BLOCK.sub(fill, text)
+
+
+def markdown_table(headings, rows, right=()) -> list[str]:
+    """The lines of a table; a | in a cell is escaped; columns in `right` are aligned so."""
+    rule = ["---:" if heading in right else "---" for heading in headings]
+    rows = [[str(c).replace("|", "\\|") for c in row] for row in rows]
+    return ["| " + " | ".join(row) + " |" for row in [headings, rule, *rows]]
+
+
+def write(path: Path, text: str) -> bool:
+    """Replaces a page, all or nothing; whether it changed."""
+    changed = not path.is_file() or path.read_text() != text
+    if changed:
+        runs.replace_file(path, lambda file: file.write(text.encode()))
+    return changed

@@ -1,0 +1,206 @@
+"""README.md and docs/: their tables, made from figures, results and code.
+
+python -m documents              # every table; --pictures also the gallery and the plan
+python -m documents --check      # exit 1 where a page is not what it would be made
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+from functools import cache
+from itertools import groupby
+
+import metrics
+import paper
+import related
+from configuration.flags import Parser
+from documents import blocks, house
+from documents.blocks import ROOT, markdown_table
+from experiment.catalog import Catalog
+from experiment.figure import Figure
+from judging.tables import checks_held, summary
+from judging.verdicts import NOT_RUN, VERDICTS, Evidence, Judgement, judge
+from launching.plan import plan
+from launching.progress import duration, makespan
+
+CATALOG = Catalog(paper.FIGURES, related.FIGURES)
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+GALLERY = ROOT / "docs" / "figures"
+
+
+@cache
+def judgements() -> dict[str, list[Judgement]]:
+    """{figure id: its judgements}, from the published runs alone."""
+    evidence = Evidence(os.devnull, None)
+    return {f.id: [judge(c, evidence) for c in f.checks] for f in CATALOG.all.values()}
+
+
+def full_time(figure: Figure, size: str = "full") -> str:
+    jobs = plan([figure], size=size, root=".")
+    return duration(makespan([job.seconds for job in jobs], 2)) if jobs else "–"
+
+
+def picture(figure: Figure, width: int, folder: str) -> str:
+    size = "full" if figure.id in CATALOG.paper else figure.shown_as("cpu")
+    name = f"figure_{figure.id}" + ("" if size == "full" else f"_{size}")
+    return f'<img src="{folder}/{name}.png" width="{width}" alt="figure {figure.id}">'
+
+
+def _scoreboard(figures, size: str) -> str:
+    rows = []
+    for figure in figures:
+        held, judged = checks_held(judgements()[figure.id])
+        link = f"docs/claims.md#figure-{figure.id}"
+        rows.append(
+            (
+                f'<a href="{link}">{picture(figure, 130, "docs/figures")}</a>',
+                f"**{figure.id}** {figure.title}",
+                f"{held} of {judged}" if judged else "–",
+                full_time(figure, size),
+            )
+        )
+    return "\n".join(markdown_table(("", "figure", "checks that hold", "time"), rows, ("time",)))
+
+
+def scoreboard() -> str:
+    """A row for each of the paper's figures."""
+    return _scoreboard(CATALOG.paper.values(), "full")
+
+
+def counts() -> str:
+    """How many claims have which verdict."""
+    parts = (("The paper", CATALOG.paper), ("The related systems", CATALOG.related))
+    return "\n".join(
+        f"- {words}: {summary([j for f in figures for j in judgements()[f]])}."
+        for words, figures in parts
+    )
+
+
+# ---------------------------------------------------------------------------------- claims
+
+
+def _held_to(numbered) -> list[str]:
+    """The bounds and sources below a table, each said once."""
+    lines = []
+    for what, of in (("Held to", lambda j: j.claim.held_to), ("Source", lambda j: j.claim.source)):
+        said: dict[str, list[str]] = {}
+        for number, judgement in numbered:
+            said.setdefault(of(judgement), []).append(str(number))
+        parts = (f"({', '.join(numbers)}) {text}" for text, numbers in said.items())
+        lines.append(f"*{what}.* {'; '.join(parts)}.")
+    return lines
+
+
+def _section(figure: Figure) -> list[str]:
+    head = f"Figure {figure.id}. {figure.title}" if figure.id[0].isdigit() else figure.title
+    lines = [f'<a id="figure-{figure.id}"></a>', "", f"## {head}", ""]
+    lines += [
+        picture(figure, 640, "figures"),
+        "",
+        figure.claim,
+        "",
+        f"{summary(judgements()[figure.id])}.",
+    ]
+    for panel, found in groupby(judgements()[figure.id], key=lambda j: j.claim.panel):
+        numbered = list(enumerate(found, 1))
+        rows = [
+            (n, j.claim.words, j.claim.paper, j.measured.replace("; ", "<br>"), j.verdict)
+            for n, j in numbered
+        ]
+        lines += ["", f"**{panel}**", ""]
+        lines += markdown_table(("", "claim", "paper", "measured", "verdict"), rows)
+        lines += ["", *(line + "  " for line in _held_to(numbered))]
+        runs = dict.fromkeys(j.provenance for _, j in numbered if j.verdict != NOT_RUN)
+        lines += [f"*Runs.* {'; '.join(runs)}."] if runs else []
+    return lines
+
+
+def _sections(figures) -> str:
+    return "\n".join(line for figure in figures for line in [*_section(figure), ""]).rstrip()
+
+
+def claims_paper() -> str:
+    """A section for each of the paper's figures."""
+    return _sections(CATALOG.paper.values())
+
+
+def claims_related() -> str:
+    """A section for each figure of the related systems."""
+    return _sections(CATALOG.related.values())
+
+
+def verdicts() -> str:
+    """What the verdicts mean."""
+    return "\n".join(f"- **{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items())
+
+
+# ---------------------------------------------------------------------------------- the rest
+
+
+def settings() -> str:
+    """What each figure's file says of its settings: its own docstring."""
+    parts = []
+    for figure in CATALOG.paper.values():
+        name = figure.id if figure.id == "controls" else f"figure_{figure.id}"
+        title, _, text = importlib.import_module(f"paper.{name}").__doc__.strip().partition("\n")
+        if "Tried" in text or "Stated" in text or "Settings" in text:
+            parts.append(f"## {title.rstrip('.')}\n\n{text.strip()}")
+    return "\n\n".join(parts)
+
+
+def columns() -> str:
+    """The columns of metrics.csv."""
+    rows = [(f"`{name}`", *of) for name, of in metrics.COLUMNS.items()]
+    return "\n".join(markdown_table(("column", "unit", "definition", "source"), rows))
+
+
+def times() -> str:
+    """Estimated times of the related figures, by size."""
+    rows = [
+        (f"`{f.id}`", *(full_time(f, size) for size in ("quick", "cpu", "full")))
+        for f in CATALOG.related.values()
+    ]
+    head = ("figure", "quick", "cpu", "full")
+    return "\n".join(markdown_table(head, rows, head[1:]))
+
+
+MAKERS = {
+    f.__name__: f
+    for f in (scoreboard, counts, claims_paper, claims_related, verdicts, settings, columns, times)
+} | {"folders": house.folders, "arrows": house.arrows}
+
+
+def made(path) -> str:
+    """A page as it would be made now."""
+    return blocks.filled(path.read_text(), MAKERS)
+
+
+def draw_gallery():
+    """docs/figures/figure_ID.png of every figure, from the published runs."""
+    for figures, size in ((CATALOG.paper, "full"), (CATALOG.related, "cpu")):
+        command = [sys.executable, ROOT / "plots.py", "--figures", *figures, "--size", size]
+        command += ["--published", "--out", GALLERY, "--dpi", "72"]
+        subprocess.run(command, check=True)
+
+
+def main(argv=None) -> int:
+    parser = Parser(prog="pages", description="Makes the tables of README.md and docs/ anew.")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 on a difference"
+    )
+    parser.add_argument("--pictures", action="store_true", help="also the gallery and the plan")
+    options = parser.parse_args(argv)
+    if options.pictures:
+        draw_gallery()
+        print(house.draw())
+    stale = [path for path in PAGES if path.read_text() != made(path)]
+    for path in stale:
+        print(f"{path} {'is not what it would be made' if options.check else 'written'}")
+        if not options.check:
+            blocks.write(path, made(path))
+    return int(bool(stale) and options.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Synthetic runs that are only there to be drawn, and what can be read off the axes."""
+
+import zlib
+from dataclasses import replace
+
+import matplotlib.text
+import numpy
+from matplotlib.colors import to_hex
+
+import plots
+from configuration import runs
+from configuration.config import RunConfig
+from experiment.figure import Curve, Figure, Panel, Run
+
+BASE = RunConfig(lr=0.5, optimizer="SGD", num_epochs=400)
+EPOCHS = [0, 100, 200, 300, 400]
+
+
+COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "softmax_collapse_label",
+           "zero_terms", "weight_norm")  # fmt: skip
+
+
+def write(root, run, seed=42, size="full", rows=6, complete=True, summary=None, **columns):
+    """A run folder with few rows; unless given, a column's values are drawn for this very run.
+
+    step is twice the epoch, so that a plot against steps would show.
+    """
+    name, config = run.form(size, seed)
+    generator = numpy.random.default_rng(zlib.crc32(f"{name} {seed}".encode()))
+    table = {c: generator.random(rows).tolist() for c in COLUMNS} | columns
+    rows = len(next(iter(columns.values()))) if columns else rows
+    epochs = [config.num_epochs * i // (rows - 1) for i in range(rows)]
+    path = runs.run_folder(root, name, seed)
+    with runs.RunFolder(path, config) as folder:
+        for i, epoch in enumerate(epochs):
+            row = {"step": 2 * epoch, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.0}
+            folder.append(row | {c: float(values[i]) for c, values in table.items()})
+        if complete:
+            folder.write_summary(summary or {"diverged_at_step": None})
+    return epochs, {c: numpy.array(table[c][:rows]) for c in COLUMNS}
+
+
+class Places:
+    """Two roots of run folders, and figures over them."""
+
+    def __init__(self, root):
+        self.roots = {"runs_root": root / "own", "results_root": root / "published"}
+
+    def write(self, name, config=BASE, seed=42, epochs=EPOCHS, **columns) -> Run:
+        config = replace(config, seed=seed)
+        path = runs.run_folder(self.roots["runs_root"], name, seed)
+        with runs.RunFolder(path, config) as folder:
+            for i, epoch in enumerate(epochs):
+                row = {"step": 3 * epoch, "epoch": epoch}
+                folder.append(row | {k: float(v[i]) for k, v in columns.items()})
+            folder.write_summary({"diverged_at_step": None})
+        declared = replace(config, seed=42)
+        return Run(name=name, config=declared, quick=declared)
+
+    def folder(self, run, seed=42):
+        return runs.run_folder(self.roots["runs_root"], run.name, seed)
+
+    def draw(self, kind, *labelled, epochs=None):
+        """The axes of a panel of this kind; labelled: (run, label) pairs."""
+        drawn = tuple(Curve(run=run, label=label) for run, label in labelled)
+        panel = Panel(id="x", title="x", kind=kind, curves=drawn, epochs=epochs)
+        figure = Figure(id="x", title="x", claim="", panels=(panel,))
+        self.picture = plots.draw_figure(figure, **self.roots)
+        self.picture.draw_without_rendering()
+        return self.picture.axes[0]
+
+
+def legend(axes) -> dict:
+    """{label: (colour, style)}"""
+    entries = axes.get_legend()
+    pairs = zip(entries.get_texts(), entries.get_lines(), strict=True)
+    return {t.get_text(): (to_hex(h.get_color()), h.get_linestyle()) for t, h in pairs}
+
+
+def curves_of(axes, color, style="-"):
+    """The curves of this colour and style in data coordinates."""
+    return [
+        (numpy.asarray(x.get_xdata()).tolist(), numpy.asarray(x.get_ydata()).tolist())
+        for x in axes.lines
+        if to_hex(x.get_color()) == color and x.get_linestyle() == style
+        if x.get_transform() == axes.transData and len(x.get_xdata()) > 1
+    ]
+
+
+def verticals(axes) -> list:
+    """Where the dotted vertical lines stand."""
+    return [x.get_xdata()[0] for x in axes.lines if x.get_linestyle() == ":"]
+
+
+def texts(picture) -> str:
+    """All text of a figure or of axes, line breaks as spaces."""
+    found = [t.get_text() for t in picture.findobj(matplotlib.text.Text)]
+    return " | ".join(" ".join(t.split()) for t in found if t.strip())

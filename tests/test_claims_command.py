@@ -1,0 +1,151 @@
+"""`python claims.py`: what is printed says what the runs say, of the claims that were asked for."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from house import CATALOG, CLAIMS
+from made_runs import EARLY, GOOD, HIGH, LATE, SMALL, A, claim, write
+
+import claims
+from conftest import ROOT
+from experiment.catalog import Catalog
+from experiment.claim import Within, at_least
+from experiment.figure import Figure
+from experiment.quantity import at
+from judging import tables
+from judging.verdicts import judge
+
+SECOND = claim(HIGH, panel="1b", words="The second claim")
+FIGURES = (
+    Figure(id="1", title="The first", claim="", panels=(), checks=(claim(EARLY), SECOND)),
+    Figure(id="6", title="The sixth", claim="", panels=(), checks=(claim(HIGH, panel="6b"),)),
+)
+
+
+@pytest.fixture
+def call(places, monkeypatch, capsys):
+    """`python claims.py` with few claims and runs: what it prints."""
+    own, published, _ = places
+    monkeypatch.setattr(claims, "CATALOG", Catalog(FIGURES))
+    monkeypatch.setenv("COLUMNS", "250")
+    write(own, A, test_accuracy=LATE)
+
+    def call(*argv):
+        argv = [*argv, "--runs", str(own)] if "--published" not in argv else list(argv)
+        assert claims.main(argv, results_root=published) == 0
+        return capsys.readouterr().out
+
+    return call
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a table that is wide enough, without the headings."""
+    cells = [[c.strip() for c in line.split("|")] for line in table.splitlines() if "|" in line]
+    return [row for row in cells[1:] if row[0]]
+
+
+# ---------------------------------------------------------------------------------- what is printed
+
+
+def test_without_words_a_line_says_how_much_of_each_figure_holds(call):
+    first, sixth, total = call().splitlines()
+    assert first.split(maxsplit=3)[:3] == ["1", "The", "first"]
+    assert first.endswith("1 of 2 checks; 2 claims: 1 reproduced, 1 not reproduced")
+    assert sixth.endswith("1 of 1 checks; 1 claim: 1 reproduced")
+    assert total == "3 claims: 2 reproduced, 1 not reproduced"
+
+
+def test_an_asked_figure_is_shown_in_full(call):
+    shown = call("--figures", "1")
+    (early, second) = rows(shown)
+    assert early[0] == "1a" and early[-1] == "not reproduced"
+    for text in ("It holds", "about 20 [Fig. 1a]", "≥ 50 %: at most 20", "early 30"):
+        assert any(text in cell for cell in early), text
+    assert second[:2] == ["1b", "The second claim"]
+    assert shown.splitlines()[-1] == "2 claims: 1 reproduced, 1 not reproduced"
+    assert len(rows(call("--all"))) == 3
+
+
+def test_records_say_the_same_as_json_and_as_csv(call, places):
+    found = json.loads(call("--json"))
+    assert [r["panel"] for r in found] == ["1a", "1b", "6b"]
+    early = judge(claim(EARLY), places[2])
+    assert found[0] == tables.record(early)
+    assert found[0]["runs"] == A.name and found[0]["seeds"] == "42"
+    assert (found[0]["measured"], found[0]["verdict"]) == ("early 30", "not reproduced")
+    assert list(csv.DictReader(io.StringIO(call("--csv")))) == found
+
+
+def test_published_leaves_own_runs_out(call, places):
+    assert call("--published").splitlines()[2] == "3 claims: 3 not run"
+    write(places[1], A, 5, test_accuracy=GOOD)
+    assert call("--published").splitlines()[-1] == "3 claims: 3 reproduced"
+
+
+def test_claims_that_are_not_run_name_the_commands_that_make_their_runs(places):
+    high = claim(Within(at(SMALL, "test_accuracy"), at_least(0.9)), panel="s5 30 %", size="cpu")
+    none = replace(high, panel="architectures")
+    missing = [judge(c, places[2]) for c in (high, claim(EARLY), none, claim(HIGH))]
+    assert claims.missing_commands(missing) == [
+        "./run_main_experiments.sh --figures s5,architectures --size cpu",
+        "./run_main_experiments.sh --figures 1",
+    ]
+
+
+# ---------------------------------------------------------------------------------- what is asked
+
+
+@pytest.mark.parametrize("words", [["1,3"], ["1 3"], ["1", "3"], ["3", "fig1"]])
+def test_figures_may_be_listed_in_any_of_several_ways(words):
+    chosen = claims.select(CATALOG, words)
+    assert chosen == [c for c in CLAIMS if c.figure in ("1", "3")]
+
+
+def test_panels_may_be_asked_for():
+    assert claims.select(CATALOG, ["2b"]) == [c for c in CLAIMS if c.panel == "2b"]
+    of_six = claims.select(CATALOG, ["6a,6c"])
+    assert {c.panel.split()[0] for c in of_six} == {"6a", "6c"}
+    assert claims.select(CATALOG, ["9", "2b"]) == [
+        c for c in CLAIMS if c.figure == "9" or c.panel == "2b"
+    ]
+
+
+def test_related_claims_are_shown_when_they_are_asked_for():
+    assert claims.select(CATALOG, None) == CLAIMS
+    every = claims.select(CATALOG, ["all"])
+    assert every == [c for figure in CATALOG.all.values() for c in figure.checks]
+    assert claims.select(CATALOG, ["related"]) == every[len(CLAIMS) :]
+
+
+@pytest.mark.parametrize(
+    "argv, said",
+    [
+        (["--figures", "99"], "unknown figure '99'; choose from 1, 2, 3, 4"),
+        (["--figures"], "choose from 1, 2, 3, 4"),
+        (["--runs", "no/such/folder"], "'no/such/folder' is no folder"),
+        (["--runs", ".", "--published"], "drop it or --runs"),
+        (["--figurs", "1"], "did you mean --figures?"),
+        (["--runs"], "expected one argument"),
+        (["--figures-from", "none.py"], "none.py does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(argv, said, capsys):
+    try:
+        code = claims.main(argv)
+    except SystemExit as stop:
+        code = stop.code
+    error = capsys.readouterr().err
+    assert code == 2 and said in error and error.count("\n") == 1
+
+
+def test_command_prints_every_claim_of_the_asked_figures(tmp_path):
+    command = [sys.executable, ROOT / "claims.py", "--figures", "3,6", "--runs", tmp_path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    panels = [line.split("|")[0].strip() for line in done.stdout.splitlines()[2:] if "|" in line]
+    wanted = " ".join(c.panel for c in CLAIMS if c.figure in ("3", "6"))
+    assert " ".join(p for p in panels if p) == wanted
