@@ -37,7 +37,8 @@ COSTLY = (
     "dataset", "modulo", "input_size", "exclude_zero", "train_fraction", "num_samples",
     "num_parity_features", "num_noise_features", "code_bits", "hidden_sizes", "has_bias",
     "network_kind", "num_layers", "model_dim", "num_heads", "ff_dim", "dropout",
-    "loss_function", "loss_precision", "train_precision", "optimizer", "orthogonal_gradients",
+    "loss_function", "loss_precision", "half_softmax", "train_precision", "optimizer",
+    "orthogonal_gradients",
     "full_batch", "batch_size",
 )  # fmt: skip
 # What plain.py does not know, or knows for DECODERS alone: runs of the manifest that differ from
@@ -92,6 +93,7 @@ def kind_name(config):
     method = ("ortho" if config.orthogonal_gradients else "") + config.optimizer.lower()
     loss = config.loss_function.replace("cross_entropy", "softmax") + str(config.loss_precision)
     name = f"{network} {size} {100 * config.train_fraction:g} % {loss} {method}"
+    name += " as a CPU" * (config.half_softmax == "cpu")
     name += "" if config.full_batch else f" batch {config.batch_size}"
     return name + (f" float{config.train_precision}" if config.train_precision != 32 else "")
 
