@@ -386,6 +386,17 @@ def test_every_run_of_the_manifest_is_of_one_kind_with_a_name_of_its_own():
     assert len(kinds) == len(found) + len(step_time.DECODERS)
 
 
+@pytest.mark.parametrize("kind", ["mlp", "mlp, orthogonal SGD", "mlp, mini-batches"])
+def test_the_plain_step_with_a_bag_is_the_plain_step(kind):
+    config = settings(kind, "softmax", train_precision=64)
+    (first, *rest), _ = after(partial(PlainRun, bag=True), config, 50)
+    assert_near([first.t(), *rest], after(PlainRun, config, 50)[0], 1e-10)
+    inputs = Session(config).data.train_inputs
+    assert step_time.has_bag(config, inputs)
+    assert not step_time.has_bag(settings("mlp with bias", "softmax"), inputs)
+    assert not step_time.has_bag(settings("transformer", "softmax"), inputs)
+
+
 def test_the_floor_is_the_products_of_an_update():
     ours, products = Session(settings("mlp", "stablemax")), step_time.Products()
     with products:
