@@ -16,6 +16,7 @@ from launcher import ROOT, Launcher, is_alive, wait_until
 import experiments
 import launch
 import local
+import manifest
 import plan
 import progress
 import runs
@@ -163,11 +164,11 @@ def test_expected_seconds_follow_steps_examples_and_precision():
 
 
 def test_training_examples_are_those_of_the_paper():
-    assert experiments.MLP.train_examples == 5107  # 40 % of 113^2
+    assert manifest.MLP.train_examples == 5107  # 40 % of 113^2
     assert experiments.TRANSFORMER.train_examples == 5017  # 40 % of 112^2
     assert experiments.PARITY.train_examples == 1000
     divide = dataclasses.replace(
-        experiments.MLP, binary_operation="divide_mod", modulo=97, train_fraction=0.5
+        manifest.MLP, binary_operation="divide_mod", modulo=97, train_fraction=0.5
     )
     assert divide.train_examples == 97 * 96 // 2  # no division by 0
 
