@@ -94,8 +94,8 @@ def softmax_cross_entropy(
         precision: float32 and float64 are torch.nn.functional.cross_entropy of the cast logits, bit
             for bit. float16 and bfloat16 have on every device the arithmetic of torch's CUDA
             kernels: the log-probabilities are computed in float32 and rounded once; the gradient is
-            computed in float32 from the rounded ones and rounded once. (torch on a CPU differs: it
-            rounds the sum, too, before the logarithm.)
+            computed in float32 from the rounded ones and rounded once, in float16 to 0 below 2^-25.
+            (torch on a CPU differs: it rounds the sum, too, before the logarithm.)
     Source: paper, Definitions 2 (loss) and 3 (Softmax Collapse).
     """
     if _wide(precision) != precision:
@@ -104,15 +104,10 @@ def softmax_cross_entropy(
         )
     _check_options(reduction, label_smoothing, precision)
     _check_tensors(input, target)
+    options = dict(ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
     with torch.autocast(input.device.type, enabled=False):  # precision is explicit: it wins
         try:
-            return F.cross_entropy(
-                input.to(precision),
-                target.long(),
-                ignore_index=ignore_index,
-                reduction=reduction,
-                label_smoothing=label_smoothing,
-            )
+            return F.cross_entropy(input.to(precision), target.long(), **options)
         except (IndexError, RuntimeError) as error:
             raise _range_error(error, input, target, ignore_index) from None
 
@@ -191,19 +186,11 @@ class SoftmaxCrossEntropy(StableMaxCrossEntropy):
     loss, default_precision = staticmethod(softmax_cross_entropy), torch.float32
 
 
-def _cross_entropy(
-    nll,
-    input,  # noqa: A002
-    target,
-    ignore_index,
-    reduction,
-    label_smoothing,
-    precision,
-):
+def _cross_entropy(nll, logits, target, ignore_index, reduction, label_smoothing, precision):
     _check_options(reduction, label_smoothing, precision)
-    _check_tensors(input, target)
-    with torch.autocast(input.device.type, enabled=False):  # precision is explicit: it wins
-        rows = input.unsqueeze(0) if input.dim() == 1 else input.movedim(1, -1)
+    _check_tensors(logits, target)
+    with torch.autocast(logits.device.type, enabled=False):  # precision is explicit: it wins
+        rows = logits.unsqueeze(0) if logits.dim() == 1 else logits.movedim(1, -1)
         rows = rows.reshape(-1, rows.shape[-1])  # (N, C)
         labels = target.reshape(-1, 1).long()  # (N, 1)
         ignored = labels == ignore_index
@@ -212,7 +199,7 @@ def _cross_entropy(
         try:
             loss = nll(rows, labels, precision, label_smoothing, wants_grad)[0]  # (N, 1)
         except RuntimeError as error:  # the gather that is needed anyway has checked the range
-            raise _range_error(error, input, target, ignore_index) from None
+            raise _range_error(error, logits, target, ignore_index) from None
         loss = loss.masked_fill(ignored, 0.0)
         if reduction == "none":
             return loss.reshape(target.shape)
@@ -274,34 +261,25 @@ def _half_softmax_nll(rows, labels, precision, label_smoothing, wants_grad):
 
 def _softmax_gradient(rows, labels, precision, label_smoothing, examples):
     """Gradient of the mean softmax cross-entropy over `examples`, by torch's own two kernels."""
-    classes = rows.shape[1]
     inside = precision if rows.is_cuda else _wide(precision)  # CUDA's kernels widen by themselves
     # What the mean sends back to the log-probabilities, rounded where autograd rounds it.
-    even = rows.new_full((1, 1), label_smoothing / classes, dtype=precision).div_(examples)
-    own = rows.new_full((1, 1), 1 - label_smoothing, dtype=precision).div_(examples).add_(even)
-    even, own = even.neg().to(inside), own.neg().to(inside)
-    direct = rows.dtype == precision == inside
-    gradient = torch.empty_like(rows)
+    even = rows.new_full((1, 1), -label_smoothing / rows.shape[1], dtype=precision).div_(examples)
+    own = rows.new_full((1, 1), label_smoothing - 1, dtype=precision).div_(examples).add_(even)
+    even, own = even.to(inside), own.to(inside)
+    rounds, gradient = precision != inside, torch.empty_like(rows)
     parts, size = _parts(rows, gradient, labels)
-    sent = even.repeat(size, classes)
-    log_p, scratch = torch.empty_like(sent), torch.empty_like(sent)
-    for z, out, y in parts:
-        n = len(z)
-        sent_n, log_n, x = sent[:n], log_p[:n], scratch[:n]
-        sent_n.scatter_(1, y, own.expand(n, 1))
-        if direct:
-            x = z
-        else:
-            x.copy_(z if precision == inside else z.to(precision))
-        torch._log_softmax(x, 1, False, out=log_n)
-        if precision != inside:
-            log_n.copy_(log_n.to(precision))
-        if direct:
-            torch._log_softmax_backward_data(sent_n, log_n, 1, inside, out=out)
-        else:
-            torch._log_softmax_backward_data(sent_n, log_n, 1, inside, out=x)
-            out.copy_(x.to(precision))
-        sent_n.scatter_(1, y, even.expand(n, 1))
+    sent = even.repeat(size, rows.shape[1])
+    x = None if rows.dtype == inside else torch.empty_like(sent)
+    for z, out, y in parts:  # x_n: logits, log-probabilities, their gradient
+        sent_n, x_n = sent[: len(z)], out if x is None else x[: len(z)]
+        if rounds or x is not None:
+            z = x_n.copy_(z.to(precision) if rounds else z)
+        torch._log_softmax(z, 1, False, out=x_n)
+        x_n.copy_(x_n.to(precision))
+        sent_n.scatter_(1, y, own.expand(len(z), 1))
+        torch._log_softmax_backward_data(sent_n, x_n, 1, inside, out=x_n)
+        sent_n.scatter_(1, y, even.expand(len(z), 1))
+        out.copy_(x_n.to(precision) if rounds else x_n)
     return gradient
 
 
@@ -460,9 +438,9 @@ def _parts(*tensors):
     under torch.compile, one part is all.
     """
     examples, classes = tensors[0].shape
-    if tensors[0].device.type != "cpu" or torch.compiler.is_compiling():
-        return [tensors], examples
-    rows = min(examples, max(16, CHUNK_ELEMENTS * torch.get_num_threads() // classes))
+    rows = examples
+    if tensors[0].device.type == "cpu" and not torch.compiler.is_compiling():
+        rows = min(examples, max(16, CHUNK_ELEMENTS * torch.get_num_threads() // classes))
     if rows == examples:
         return [tensors], examples
     return list(zip(*(t.split(rows) for t in tensors), strict=True)), rows

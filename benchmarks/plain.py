@@ -107,9 +107,13 @@ def project(weight):
 
 
 class PlainRun:
-    """One run of a RunConfig on the CPU, with the random streams of train.py."""
+    """One run of a RunConfig on the CPU, with the random streams of train.py.
 
-    def __init__(self, config):
+    With `bag` an MLP without biases has nn.EmbeddingBag in front, whose rows are the first layer's
+    columns, in place of the product with multi-hot rows, and the fused optimizer.
+    """
+
+    def __init__(self, config, bag=False):
         torch.manual_seed(config.seed)
         task = datasets.TASKS[config.dataset](config)
         parts = datasets.split(task, config.train_fraction)
@@ -117,17 +121,20 @@ class PlainRun:
         make = Encoder if transformer else linear_layers
         dtype = datasets.DTYPES[config.train_precision]
         self.model = make(task.num_inputs, task.num_classes, config).to(dtype)
+        if bag:
+            rows = self.model[0].weight.detach().t().contiguous()
+            self.model[0] = nn.EmbeddingBag.from_pretrained(rows, freeze=False, mode="sum")
         self.sets = []
         for x, y in (
             (parts.train_inputs, parts.train_targets),
             (parts.test_inputs, parts.test_targets),
         ):
-            if not (x.is_floating_point() or transformer):
+            if not (x.is_floating_point() or transformer or bag):
                 x = F.one_hot(x, task.num_inputs).sum(1).to(dtype)  # (N, inputs), two ones a row
             self.sets.append((x, y))
         self.config = config
         self.precision = datasets.DTYPES[config.loss_precision]
-        options = {"lr": config.lr, "weight_decay": config.weight_decay}
+        options = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": bag or None}
         if config.optimizer == "SGD":
             options["momentum"] = config.sgd_momentum
         else:

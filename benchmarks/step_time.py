@@ -1,15 +1,17 @@
-"""Milliseconds of a training step: a plain implementation, ours, and ours' matrix products alone.
+"""Milliseconds of a training step: plain implementations, ours, and ours' matrix products alone.
 
     python benchmarks/step_time.py                      # every kind of run, one thread
     python benchmarks/step_time.py --kinds mlp --csv step_time.csv
     python benchmarks/step_time.py --markdown           # the table of README.md
 
 Runs of the manifest whose step is the same computation are one kind; three decoders stand for the
-transformers of the related systems. `plain` is
-benchmarks/plain.py, `ours` is Session.update, `floor` repeats the matrix products that one of our
-updates was seen to make, with operands of the same shapes, layouts and dtypes. They take turns,
-so that a change of the machine's speed meets all of them; the medians over the turns and their
-quotients are shown. All kinds take some minutes on one core.
+transformers of the related systems. `plain` is benchmarks/plain.py; `bag` is the same with
+nn.EmbeddingBag for the multi-hot input and the fused optimizer, three lines that a competent user
+writes (MLPs without biases on such inputs only); `ours` is Session.update; `floor` repeats the
+matrix products that one of our updates was seen to make, with operands of the same shapes, layouts
+and dtypes: it is the floor of MKL's products, not of the processor, whose peak is higher. They take
+turns, so that a change of the machine's speed meets all of them; the medians over the turns and
+their quotients are shown. All kinds take some minutes on one core.
 """
 
 import argparse
@@ -36,7 +38,8 @@ COSTLY = (
     "dataset", "modulo", "input_size", "exclude_zero", "train_fraction", "num_samples",
     "num_parity_features", "num_noise_features", "code_bits", "hidden_sizes", "has_bias",
     "network_kind", "num_layers", "model_dim", "num_heads", "ff_dim", "dropout",
-    "loss_function", "loss_precision", "train_precision", "optimizer", "orthogonal_gradients",
+    "loss_function", "loss_precision", "half_softmax", "train_precision", "optimizer",
+    "orthogonal_gradients",
     "full_batch", "batch_size",
 )  # fmt: skip
 # What plain.py does not know, or knows for DECODERS alone: runs of the manifest that differ from
@@ -68,7 +71,9 @@ DECODERS = {
         weight_decay=0.01, adam_epsilon=1e-6, warmup_start=1 / 3,
     ),
 }  # fmt: skip
-COLUMNS = ("kind", "runs", "plain_ms", "ours_ms", "floor_ms", "plain_over_ours", "ours_over_floor")
+FORMS = ("plain", "bag", "ours", "floor")
+QUOTIENTS = (("bag", "ours"), ("plain", "ours"), ("ours", "floor"))
+COLUMNS = ("kind", "runs", *(f"{f}_ms" for f in FORMS), *(f"{a}_over_{b}" for a, b in QUOTIENTS))
 BUSY = 0.5  # load average above which a machine is not idle
 
 
@@ -91,6 +96,7 @@ def kind_name(config):
     method = ("ortho" if config.orthogonal_gradients else "") + config.optimizer.lower()
     loss = config.loss_function.replace("cross_entropy", "softmax") + str(config.loss_precision)
     name = f"{network} {size} {100 * config.train_fraction:g} % {loss} {method}"
+    name += " as a CPU" * (config.half_softmax == "cpu")
     name += "" if config.full_batch else f" batch {config.batch_size}"
     return name + (f" float{config.train_precision}" if config.train_precision != 32 else "")
 
@@ -139,25 +145,34 @@ class Products(TorchDispatchMode):
 
 
 def measure(config, repetitions, steps):
-    """Median milliseconds a step: [plain, ours, floor]."""
-    plain, ours, products = PlainRun(config), Session(config), Products()
+    """Median milliseconds a step of each form that the configuration has."""
+    ours, products = Session(config), Products()
     with products:
         ours.update()
-    forms = (plain.update, ours.update, products.repeat)
-    times = [[] for _ in forms]
+    forms = {"plain": PlainRun(config).update, "ours": ours.update, "floor": products.repeat}
+    if has_bag(config, ours.data.train_inputs):
+        forms["bag"] = PlainRun(config, bag=True).update
+    times = {name: [] for name in forms}
     for turn in range(repetitions + 1):  # the first turn warms up
-        for form, taken in zip(forms, times, strict=True):
+        for name, form in forms.items():
             started = time.perf_counter()
             for _ in range(steps):
                 form()
             if turn:
-                taken.append((time.perf_counter() - started) / steps * 1e3)
-    return [median(taken) for taken in times]
+                times[name].append((time.perf_counter() - started) / steps * 1e3)
+    return {name: median(taken) for name, taken in times.items()}
+
+
+def has_bag(config, inputs):
+    """Whether the first layer of an MLP can be nn.EmbeddingBag."""
+    return config.network_kind == "mlp" and not (inputs.is_floating_point() or config.has_bias)
 
 
 def show(row, markdown):
     cells = [row["kind"], str(len(row["runs"].split()) or "-")]
-    cells += [f"{row[c]:.1f}" for c in COLUMNS[2:5]] + [f"{row[c]:.2f}" for c in COLUMNS[5:]]
+    for column in COLUMNS[2:]:
+        digits = 1 if column.endswith("_ms") else 2
+        cells.append("-" if row[column] is None else f"{row[column]:.{digits}f}")
     return line(cells, markdown)
 
 
@@ -194,7 +209,8 @@ def main():
     lacking = sorted(set(left_out) - set(related))
     if lacking:
         print(f"not here, as plain.py lacks their options: {', '.join(lacking)}\n")
-    heads = ["kind of run", "runs", "plain ms", "ours ms", "floor ms", "plain/ours", "ours/floor"]
+    heads = ["kind of run", "runs", *(f"{form} ms" for form in FORMS)]
+    heads += [f"{a}/{b}" for a, b in QUOTIENTS]
     print(line(heads, arguments.markdown))
     if arguments.markdown:
         print(line(["---", *["---:"] * (len(heads) - 1)], True))
@@ -204,16 +220,9 @@ def main():
     for kind, config, names in listed:
         if not any(part in kind for part in arguments.kinds):
             continue
-        plain, ours, floor = measure(config, arguments.repetitions, arguments.steps)
-        values = (
-            kind,
-            " ".join(names),
-            plain,
-            ours,
-            floor,
-            plain / ours,
-            ours / floor,
-        )
+        took = measure(config, arguments.repetitions, arguments.steps)
+        values = [kind, " ".join(names), *map(took.get, FORMS)]
+        values += [took[a] / took[b] if a in took else None for a, b in QUOTIENTS]
         rows.append(dict(zip(COLUMNS, values, strict=True)))
         print(show(rows[-1], arguments.markdown), flush=True)
     if not rows:

@@ -8,7 +8,7 @@ The page's sentences are written by hand, its tables are not. Each block between
 
 import re
 from fractions import Fraction
-from math import log
+from math import log, nan
 from pathlib import Path
 
 import matplotlib
@@ -24,19 +24,22 @@ from documents.rounding import (
     FORMS,
     exact_ratio,
     gap_logits,
-    last_gradients,
+    last_gradient,
     name,
     onsets,
     theory,
 )
 from metrics import softmax_collapse
+from paper.figure_2 import COLLAPSE_RUNS
 from plotting.panels import GREY, PALETTE, STYLE
 from stablemax import softmax_cross_entropy, stablemax_cross_entropy
+from training.losses import torch_cross_entropy
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "numerics.md"
-CLASSES = (2, 10, 113, 1000)
+ROOT = Path(__file__).resolve().parent.parent
+PAGE, RESULTS = ROOT / "docs" / "numerics.md", ROOT / "results"
+CLASSES = (2, 113, 1000)
 LARGE = "mnist_adamw"  # a published run from large weights, of figure 14
-EXAMPLES = (1, 128, 5107, 8938)  # 5,107 and 8,938: 40 % and 70 % of the pairs mod 113
+EXAMPLES = (1, 128, 5107)  # 5,107: 40 % of the pairs mod 113
 
 
 # ---------------------------------------------------------------------------------- tables
@@ -49,28 +52,58 @@ def span(values, digits=2) -> str:
 
 
 def absorption() -> list[list[str]]:
-    rows = [["precision", "classes C", "p ln 2", "+ ln(C − 1)", "our loss", "torch's loss"]]
+    head = ["precision", "classes C", "p ln 2", "+ ln(C − 1)"]
+    rows = [[*head, "the metric's sum is 1", "the loss is 0", "in a CPU's arithmetic"]]
     for dtype in BITS:
         for classes in CLASSES:
             bounds = [f"{v:.2f}" for v in theory(dtype, classes)]
-            found = [span(onsets(way, dtype, classes)) for way in ("loss", "torch")]
+            found = [span(onsets(way, dtype, classes)) for way in ("sum", "loss", "cpu")]
+            found[2:] = found[2:] if BITS[dtype] < 24 else ["the same"]
             rows.append([name(dtype), str(classes), *bounds, *found])
     return rows
 
 
 def gradients() -> list[list[str]]:
-    rows = [["examples N", "25 ln 2 − ln N", "wrong classes' is 0 from", "label's is 0 from"]]
-    collapse = theory(torch.float16, 113)[1]
+    head = ["examples N", "competitors", "25 ln 2 − ln N", "a wrong class's is 0 from"]
+    rows = [[*head, "the label's", "the label's, on a CPU"]]
+    kinds = ((1, softmax_cross_entropy), (0, softmax_cross_entropy), (0, torch_cross_entropy))
     for examples in EXAMPLES:
         flush = 25 * log(2) - log(examples)  # half of float16's smallest number is 2^-25
-        wrong = last_gradients(
-            examples, torch.float16, flush - 1, flush + 1, lambda g: g[:, 5] != 0
-        )
-        label = last_gradients(
-            examples, torch.float16, collapse - 1, collapse + 1, lambda g: g[:, 3] != 0
-        )
-        rows.append([f"{examples:,}", f"{flush:.1f}", f"{wrong:.1f}", f"{label:.1f}"])
+        for classes in (2, 113):
+            found = [
+                last_gradient(column, examples, torch.float16, 5, 25, classes, loss)
+                for column, loss in kinds
+            ]
+            cells = [f"{examples:,}", str(classes - 1), *(f"{v:.1f}" for v in (flush, *found))]
+            rows.append(cells)
     return rows
+
+
+PUBLISHED = {16: 2_000, 32: 3_000, 64: 7_000}  # first epoch with 50 % in 2b and 2c
+AUTHORS = {(60, 32): 3_000}  # their code on a CPU, a row every 500 epochs
+
+
+def thresholds() -> list[list[str]]:
+    """First epoch with 50 % collapse, and the last row, of figure 2's runs in results/."""
+    rows = [["data", "precision", "published", "authors' code, a CPU", "here", "loss at the end"]]
+    for percent in (60, 70):
+        for bits, published in PUBLISHED.items():
+            run = COLLAPSE_RUNS[percent, bits]
+            theirs = f"{AUTHORS[percent, bits]:,}" if (percent, bits) in AUTHORS else "–"
+            ours = first_half(run) or ["–", "–"]
+            rows.append([f"{percent} %", f"float{bits}", f"{published:,}", theirs, *ours])
+    return rows
+
+
+def first_half(run) -> list[str] | None:
+    """[first epoch with 50 % collapse, training loss of the last row]; None if not computed."""
+    folder = RESULTS / run.name / "seed_42"
+    if not folder.is_dir() or "half_softmax" not in runs.read_json(folder / runs.CONFIG):
+        return None  # or from before the loss had torch's arithmetic
+    table = runs.read_metrics(folder)
+    reached, last = table[table["softmax_collapse"] >= 0.5]["epoch"], table.iloc[-1]
+    first = f"{reached.iloc[0]:,.0f}" if len(reached) else f"not by {last['epoch']:,.0f}"
+    return [first, f"{last['train_loss']:.1e}"]
 
 
 def subnormals() -> list[list[str]]:
@@ -78,11 +111,9 @@ def subnormals() -> list[list[str]]:
     tiny = torch.finfo(torch.float32).tiny
     for examples in EXAMPLES:
         edge = 126 * log(2) - log(examples)
-        normal = last_gradients(
-            examples, torch.float64, edge - 1, edge + 1, lambda g: g[:, 5].abs() >= tiny
-        )
+        normal = last_gradient(1, examples, torch.float64, edge - 1, edge + 1, smallest=tiny)
         zero = edge + 24 * log(2)
-        some = last_gradients(examples, torch.float64, zero - 1, zero + 1, lambda g: g[:, 5] != 0)
+        some = last_gradient(1, examples, torch.float64, zero - 1, zero + 1)
         rows.append([f"{examples:,}", f"{edge:.1f}", f"{normal:.1f}", f"{some:.1f}"])
     return rows
 
@@ -118,6 +149,7 @@ def counting() -> list[list[str]]:
         ["right, gap 30, but another class equal", *case(30, other=0)],
         ["right, gap 30, loss in float64", *case(30, double)],
         ["right, gap 14, loss in float16", *case(14, half)],
+        ["the same in a CPU's arithmetic", *case(14, half, loss=torch_cross_entropy)],
         ["right, gap 30, label smoothing 0.2", *case(30, label_smoothing=0.2)],
         ["right, gap 30, StableMax loss", *case(30, loss=stablemax_cross_entropy)],
     ]
@@ -160,45 +192,51 @@ def draw_absorption(left, right):
     for color, dtype in zip(PALETTE, BITS, strict=False):
         alone, together = numpy.array([theory(dtype, c) for c in classes]).T
         left.fill_between(classes, alone, together, color=color, alpha=0.2, linewidth=0)
-        found = [onsets("loss", dtype, c) for c in classes]
+        found = [onsets("sum", dtype, c) for c in classes]
         low, high = numpy.array([(min(v), max(v)) for v in found]).T
         left.vlines(classes, low, high, color=color, linewidth=3)
         left.plot(classes, high, "o", color=color, markersize=5, label=name(dtype))
     left.set(xscale="log", xlabel="Classes C", ylabel="Logit gap (nats)", ylim=(0, 60))
     left.set_xticks([2, 10, 113, 1000], ["2", "10", "113", "1,000"])
     left.minorticks_off()
-    left.set_title("loss exactly 0 from (bar: places of the label; band: theory)", size=9)
+    left.set_title("the sum is 1 from (bar: places of the label; band: theory)", size=9)
     left.legend(ncols=2, loc="upper left")
     gaps = torch.arange(16, 25, 0.05, dtype=torch.float64)
-    for color, way, words in zip(PALETTE, ("loss", "torch"), ("our loss", "torch"), strict=False):
+    ways = {"sum": "the metric's sum is 1", "loss": "the loss is 0"}
+    for color, (way, words) in zip(PALETTE, ways.items(), strict=False):
         share = torch.stack(
             [rounding.collapsed(way, *gap_logits(gaps, 113, y), torch.float32) for y in range(113)]
         )
         right.plot(gaps, 100 * share.double().mean(0), color=color, label=words)
     for bound in theory(torch.float32, 113):
         right.axvline(bound, color=GREY, linestyle=":")
-    right.set(xlabel="Logit gap (nats)", ylabel="Places of the label with loss 0 (%)")
+    right.set(xlabel="Logit gap (nats)", ylabel="Places of the label (%)")
     right.set(xlim=(16, 25))
-    right.set_title("float32, 113 classes (dotted: theory)", size=10)
+    right.set_title("float32, 113 classes: absorbed (dotted: theory)", size=10)
     right.legend(loc="lower right")
 
 
 def draw_gradients(left, right):
-    """A wrong class's gradient against the gap, in float16 and in float32."""
-    for axes, precision, ends in (
-        (left, torch.float16, (4, 19)),
-        (right, torch.float64, (70, 108)),
-    ):
-        for color, examples in zip(PALETTE, (1, 128, 5107), strict=False):
-            gaps, found = rounding.batch_gradients(examples, precision, *ends)
-            axes.plot(gaps, found[:, 5], color=color, label=f"N = {examples:,}")
-        axes.set(yscale="log", xlabel="Logit gap (nats)", ylabel="Gradient of a wrong class")
-    left.axvline(theory(torch.float16, 113)[1], color=GREY, linestyle=":")
-    left.set_title("loss in float16 (dotted: loss is 0)")
-    left.legend()
+    """Gradients against the gap: float16's of label and wrong class, float32's of a wrong class."""
+    kinds = (("a wrong class", 1, "-", softmax_cross_entropy),
+             ("the label", 0, "--", softmax_cross_entropy),
+             ("the label, on a CPU", 0, ":", torch_cross_entropy))  # fmt: skip
+    for color, classes in zip(PALETTE, (113, 2), strict=False):
+        for word, column, style, loss in kinds:
+            gaps, found = rounding.batch_gradients(5107, torch.float16, 4, 16, classes, loss)
+            values = found[:, column].abs()
+            words = f"{word} ({classes} classes)"
+            left.plot(gaps, values.where(values > 0, nan), style, color=color, label=words)
+    for color, examples in zip(PALETTE, (1, 128, 5107), strict=False):
+        gaps, found = rounding.batch_gradients(examples, torch.float64, 70, 108)
+        right.plot(gaps, found[:, 1], color=color, label=f"N = {examples:,}")
+    for axes in (left, right):
+        axes.set(yscale="log", xlabel="Logit gap (nats)", ylabel="Size of a gradient")
+    left.set_title("loss in float16, N = 5,107", size=10)
+    left.legend(fontsize=7.5)
     right.axhspan(1e-46, torch.finfo(torch.float32).tiny, color=GREY, alpha=0.2, linewidth=0)
     right.set_ylim(1e-46, 1e-29)
-    right.set_title("gradient in float32 (grey: subnormal)")
+    right.set_title("a wrong class's in float32 (grey: subnormal)", size=10)
     right.legend()
 
 
@@ -233,7 +271,7 @@ def draw_stablemax(left, right):
 
 def draw_counting(left, right):
     """The three columns over the first epochs of a run, and against the gap with other losses."""
-    table = runs.read_metrics(PAGE.parent.parent / "results" / LARGE / "seed_42")
+    table = runs.read_metrics(RESULTS / LARGE / "seed_42")
     table = table[table["epoch"] <= 400]
     looks = (("softmax_collapse", PALETTE[0], 3.6), ("softmax_collapse_label", PALETTE[1], 3.6),
              ("zero_terms", PALETTE[2], 1.4))  # fmt: skip
@@ -254,10 +292,12 @@ def draw_counting(left, right):
     metric = torch.arange(8, 46, 0.5, dtype=torch.float64)
     right.plot(metric, share("sum", metric, torch.float32), color=PALETTE[0], linewidth=3.6,
                label="softmax_collapse")  # fmt: skip
-    losses = (("--", torch.float16), ("-", torch.float32), ("-.", torch.float64))
-    for style, dtype in losses:
-        right.plot(gaps, share("loss", gaps, dtype), color=PALETTE[2], linestyle=style,
-                   linewidth=1.4, label=f"zero_terms, {name(dtype)}")  # fmt: skip
+    half, single, double = torch.float16, torch.float32, torch.float64
+    looks = ((":", "cpu", half, " (CPU)"), ("--", "loss", half, ""), ("-", "loss", single, ""),
+             ("-.", "loss", double, ""))  # fmt: skip
+    for style, way, dtype, word in looks:
+        right.plot(gaps, share(way, gaps, dtype), color=PALETTE[2], linestyle=style,
+                   linewidth=1.4, label=f"zero_terms, {name(dtype)}{word}")  # fmt: skip
     right.set(xlabel="Logit gap (nats)", ylabel="Places of the label (%)", ylim=(-3, 103))
     right.set_title("113 classes, the label's logit is the largest", size=10)
     right.legend(loc="center left", bbox_to_anchor=(0.37, 0.4), fontsize=7.5)
@@ -295,8 +335,10 @@ def machine() -> list[list[str]]:
 
 TABLES = {
     f.__name__: f
-    for f in (machine, absorption, gradients, counting, kinks, sizes, subnormals, product)
-}
+    for f in (
+        machine, absorption, gradients, thresholds, counting, kinks, sizes, subnormals, product,
+    )
+}  # fmt: skip
 
 
 def markdown(rows: list[list[str]]) -> str:

@@ -11,8 +11,9 @@ from math import log, log1p, nan
 import torch
 import torch.nn.functional as F
 
-from metrics import softmax_collapse
+from metrics import is_collapsed
 from stablemax import softmax_cross_entropy, stablemax_cross_entropy
+from training.losses import torch_cross_entropy
 
 # dtype -> p, the significant bits of its mantissa, the hidden one included
 BITS = {torch.float16: 11, torch.bfloat16: 8, torch.float32: 24, torch.float64: 53}
@@ -43,23 +44,24 @@ def theory(dtype, classes: int) -> tuple[float, float]:
 def collapsed(way: str, logits, targets, dtype):
     """(N,) whether each row counts as collapsed when `dtype` is the precision.
 
-    way: "sum" (the published metric, sum exp(z - max z) == 1), "loss" (ours is exactly 0) or
-    "torch" (torch.nn.functional.cross_entropy is exactly 0).
+    way: "sum" (the published metric, sum exp(z - max z) == 1), "loss" (a run's is exactly 0) or
+    "cpu" (the same in torch's own arithmetic on a CPU, which differs at 16 bits).
     """
     if way == "sum":
-        rows = zip(logits.split(1), targets.split(1), strict=True)
-        return torch.tensor([softmax_collapse(z, y, dtype)[0].item() == 1 for z, y in rows])
-    if way == "loss":
-        return softmax_cross_entropy(logits, targets, precision=dtype, reduction="none") == 0
-    return F.cross_entropy(logits.to(dtype), targets, reduction="none") == 0
+        return is_collapsed(logits, targets, dtype)[0]
+    loss = softmax_cross_entropy if way == "loss" else torch_cross_entropy
+    return loss(logits, targets, precision=dtype, reduction="none") == 0
+
+
+def inside(way: str, dtype):
+    """The dtype of the sum in which terms can be absorbed."""
+    return torch.float32 if way == "loss" and BITS[dtype] < 24 else dtype
 
 
 def onsets(way: str, dtype, classes: int) -> list[float]:
     """For up to 16 places of the label: the gap from which on every larger one tried collapses."""
-    low, high = theory(dtype, classes)
-    gaps = torch.arange(low - 1, high + 1, STEP, dtype=torch.float64).to(dtype).double()
-    if way == "sum":
-        gaps = gaps.unique()
+    low, high = theory(inside(way, dtype), classes)
+    gaps = torch.arange(low - 1, high + 1, STEP, dtype=torch.float64).to(dtype).double().unique()
     found = []
     for label in sorted({round(k * (classes - 1) / 15) for k in range(16)}):
         rows = collapsed(way, *gap_logits(gaps, classes, label, dtype), dtype)
@@ -68,27 +70,32 @@ def onsets(way: str, dtype, classes: int) -> list[float]:
     return found
 
 
-def batch_gradients(examples: int, precision, low: float, high: float):
-    """(gaps, gradients (G, 113)) of the mean loss over N examples, float32 logits, label 3.
+def batch_gradients(
+    examples: int, precision, low: float, high: float, classes=113, loss=softmax_cross_entropy
+):
+    """(gaps, gradients (G, C)) of the mean loss over N examples, float32 logits, label 0.
 
     One batch, each row with a gap of its own between low and high; with few examples several
     batches of N.
     """
-    batches = -(-400 // examples)
+    batches = -(-2000 // examples)
     gaps = torch.linspace(low, high, batches * examples, dtype=torch.float64)
-    logits, targets = gap_logits(gaps, 113, 3)
+    logits, targets = gap_logits(gaps, classes, 0)
     gradients = []
     for z, y in zip(logits.split(examples), targets.split(examples), strict=True):
         z.requires_grad_()
-        softmax_cross_entropy(z, y, precision=precision).backward()
+        loss(z, y, precision=precision).backward()
         gradients.append(z.grad)
     return gaps, torch.cat(gradients)
 
 
-def last_gradients(examples: int, precision, low: float, high: float, kind) -> float:
-    """The largest gap tried in (low, high) at which `kind(gradients)`, (G,) booleans, holds."""
-    gaps, gradients = batch_gradients(examples, precision, low, high)
-    held = kind(gradients)
+def last_gradient(column: int, *arguments, smallest=2.0**-149, **options) -> float:
+    """The largest gap tried at which the gradient of this class is at least `smallest`.
+
+    Further arguments: of `batch_gradients`.
+    """
+    gaps, gradients = batch_gradients(*arguments, **options)
+    held = gradients[:, column].abs() >= smallest
     return gaps[held].max().item() if held.any() else nan
 
 

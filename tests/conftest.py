@@ -13,6 +13,10 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("MKL_CBWR", "AVX2")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="the tests that take minutes, too")
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """One thread: results do not depend on the machine, and two test runs share two cores."""

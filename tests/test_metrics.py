@@ -33,6 +33,26 @@ def test_collapse_by_hand_numpy_agrees_in_float32():
     assert 0.5 < absorbed.mean() < 0.7
 
 
+def test_collapse_at_16_bits_is_of_a_float32_sum_rounded_once():
+    # From a gap of 7.7 on each of 112 terms is lost when added to 1 in half, together until 12.3.
+    gaps = np.arange(5, 15, 0.01, dtype=np.float16)
+    logits = np.tile(-gaps[:, None], 113)
+    logits[:, 5] = 0
+    terms = np.exp(logits.astype(np.float32)).astype(np.float16)
+    collapsed = terms.sum(1, dtype=np.float32).astype(np.float16) == 1
+    published, label = metrics.is_collapsed(
+        torch.from_numpy(logits), torch.full((len(gaps),), 5), torch.float16
+    )
+    assert published.tolist() == label.tolist() == collapsed.tolist()
+    assert gaps[collapsed].min() == pytest.approx(11 * math.log(2) + math.log(112), abs=0.02)
+
+
+def test_confidently_wrong_sample_counts_as_published_collapse_only():
+    logits = torch.tensor([[100.0, 0.0]])
+    published, label = metrics.softmax_collapse(logits, torch.tensor([1]), torch.float32)
+    assert (published, label) == (1, 0)
+
+
 def test_equal_logits_do_not_collapse():
     published, label = metrics.softmax_collapse(
         torch.zeros(3, 5), torch.tensor([0, 1, 2]), torch.float32

@@ -213,6 +213,49 @@ def test_100_sgd_steps_of_the_mlp_equal_those_of_linear_layers(dtype, rtol):
         assert (mine - theirs).norm() <= rtol * theirs.norm()
 
 
+@pytest.mark.parametrize("on", ["positions", "dense rows"])
+@pytest.mark.parametrize("kept", [1.0, 0.6, 0.3, 0.02, 0.0])
+def test_rows_without_gradient_take_no_part_in_the_backward_products(kept, on, monkeypatch):
+    torch.manual_seed(0)
+    model = MLP(11, (9, 8), 5, bias=True)
+    index = torch.randint(11, (400, 2))
+    dense = k_hot(index, 11, torch.float32)
+    incoming = torch.randn(400, 5) * (torch.rand(400, 1) < kept)
+    weights, biases = ([getattr(x, n).detach() for x in model.layers] for n in ("weight", "bias"))
+    monkeypatch.setattr(layers, "NETWORK_CHUNK", 9 * 4 * 150)  # three chunks, the last short
+    seen, descend = [], layers._descend
+
+    def gradients():
+        return layers.relu_network_gradients(
+            index if on == "positions" else dense, weights, biases, lambda _, rows: incoming[rows]
+        )
+
+    def spy(grad, *arguments, **buffers):
+        seen.append(len(grad))
+        return descend(grad, *arguments, **buffers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(layers, "_descend", spy)
+        ours = sum(gradients(), [])
+    there = [int((part != 0).any(1).sum()) for part in incoming.split(150)]
+    assert seen == (there if kept < 0.5 else [150, 150, 100])
+    plain = stack(model)
+    plain(dense).backward(incoming)
+    expected = [p.grad for n in ("weight", "bias") for p in (getattr(x, n) for x in plain[::2])]
+    for mine, theirs in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    monkeypatch.setattr(layers, "_rows_with_gradient", lambda gradient: None)
+    for mine, whole in zip(ours, sum(gradients(), []), strict=True):
+        assert torch.equal(mine, whole) or kept < 0.5
+        assert kept > 0 or not mine.any()
+
+
+def test_a_row_whose_gradient_is_nan_is_not_left_out():
+    gradient = torch.zeros(10, 3)
+    gradient[4, 1], gradient[7, 2] = math.nan, 1e-45
+    assert layers._rows_with_gradient(gradient).tolist() == [4, 7]
+
+
 def test_mlp_passes_gradcheck():
     torch.manual_seed(0)
     model = MLP(6, (5, 4), 3, bias=True).double()

@@ -7,7 +7,9 @@ from fractions import Fraction
 import pytest
 import torch
 
+from configuration import runs
 from documents import numerics, rounding
+from paper.figure_2 import COLLAPSE_RUNS
 from stablemax import softmax_cross_entropy
 
 TEXT = numerics.PAGE.read_text()
@@ -84,9 +86,10 @@ def summed_in(way, dtype):
 
 
 @pytest.mark.parametrize("dtype", rounding.BITS)
-@pytest.mark.parametrize("way", ["sum", "loss", "torch"])
+@pytest.mark.parametrize("way", ["sum", "loss", "cpu"])
 def test_with_one_competitor_absorption_is_where_theory_says(dtype, way):
-    # exp(-gap) at most half a unit in the last place of 1, which is 2^-p.
+    # exp(-gap) at most half a unit in the last place of 1, which is 2^-p; a loss sums in float32.
+    bits = max(24, rounding.BITS[dtype]) if way == "loss" else rounding.BITS[dtype]
     spacing = max(rounding.STEP, 16 * torch.finfo(dtype).eps)  # of gaps near the onset
     bits = rounding.BITS[summed_in(way, dtype)]
     for onset in rounding.onsets(way, dtype, 2):
@@ -94,9 +97,9 @@ def test_with_one_competitor_absorption_is_where_theory_says(dtype, way):
 
 
 @pytest.mark.parametrize("dtype", rounding.BITS)
-@pytest.mark.parametrize("way", ["loss", "torch"])
+@pytest.mark.parametrize("way", ["sum", "loss", "cpu"])
 def test_with_112_competitors_absorption_lies_between_the_two_bounds(dtype, way):
-    low, high = rounding.theory(summed_in(way, dtype), 113)
+    low, high = rounding.theory(rounding.inside(way, dtype), 113)
     assert high - low == pytest.approx(math.log(112))
     slack = max(rounding.STEP, 16 * torch.finfo(dtype).eps)
     assert all(low - slack <= v <= high + slack for v in rounding.onsets(way, dtype, 113))
@@ -122,39 +125,47 @@ def test_the_bounds_are_those_of_exact_addition():
         assert (rounded(1 + 112 * term) == 1) is first
 
 
-def test_the_published_count_and_our_loss_differ_between_the_two_bounds_alone():
-    """There the order of the sum decides; with the label the largest logit."""
-    generator = torch.Generator().manual_seed(0)
-    for dtype in (torch.float32, torch.float64):
-        low, high = rounding.theory(dtype, 113)
-        gaps = torch.linspace(low - 2, high + 1, 400, dtype=torch.float64)
-        noise = torch.rand(400, 113, generator=generator, dtype=torch.float64)
-        logits = -gaps[:, None] - noise  # a row's gaps lie within 1
-        targets = torch.randint(113, (400,), generator=generator)
-        logits.scatter_(1, targets[:, None], 0.0)
-        counts = [rounding.collapsed(way, logits, targets, dtype) for way in ("sum", "loss")]
-        below, beyond = gaps < low - 1, gaps > high
-        assert below.any() and beyond.any()
-        for count in counts:
-            assert not count[below].any() and count[beyond].all()
+def run_of_figure_2(folder, collapse, config):
+    """A run folder with these shares of collapse at epochs 0, 100, 200 ..., and its parent."""
+    run = COLLAPSE_RUNS[60, 32]
+    with runs.RunFolder(folder / "results" / run.name / "seed_42", config) as made:
+        for k, share in enumerate(collapse):
+            row = {"step": 100 * k, "epoch": 100 * k, "train_loss": 2.0**-k}
+            made.append(row | {"softmax_collapse": share})
+    return run
+
+
+@pytest.mark.parametrize(
+    ("collapse", "words"),
+    [([0, 0.49, 0.5, 0.4, 0.6], ["200", "6.2e-02"]), ([0, 0.1], ["not by 100", "5.0e-01"])],
+)
+def test_thresholds_are_the_first_row_with_half_of_the_set(collapse, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(numerics, "RESULTS", tmp_path / "results")
+    assert {row[4] for row in numerics.thresholds()[1:]} == {"–"}
+    run = run_of_figure_2(tmp_path, collapse, COLLAPSE_RUNS[60, 32].config)
+    assert numerics.thresholds()[2] == ["60 %", "float32", "3,000", "3,000", *words]
+    path = tmp_path / "results" / run.name / "seed_42" / runs.CONFIG
+    path.write_text(path.read_text().replace("half_softmax", "of_old"))
+    assert numerics.first_half(run) is None  # from before the loss had torch's arithmetic
 
 
 # ---------------------------------------------------------------------------------- gradients
 
 
 def test_half_precision_gradients_vanish_at_half_the_smallest_number_times_n():
-    for examples, _, wrong, label in cells(WRITTEN["gradients"]):
-        n = int(examples.replace(",", ""))
-        # softmax / n < 2^-25, with the softmax of 112 equal competitors.
-        share = 2.0**-25 * n
-        exact = -math.log(share / (1 - 112 * share))
-        assert float(wrong) == pytest.approx(exact, abs=0.11)
-        # The label's is the sum of the wrong classes', until the float32 sum has absorbed them.
-        low, high = rounding.theory(torch.float32, 113)
-        exact = -math.log(share / 112)
-        assert float(label) == pytest.approx(exact, abs=0.11) or low < float(label) < min(
-            high, exact
+    for examples, competitors, _, wrong, label, on_cpu in cells(WRITTEN["gradients"]):
+        n, k = int(examples.replace(",", "")), int(competitors)
+
+        def gap(p, k=k):  # at which each of k equal competitors has the softmax p
+            return -math.log(p / (1 - k * p))
+
+        # A wrong class: p / n < 2^-25. The label: all of them, or what a float32 sum absorbs.
+        assert float(wrong) == pytest.approx(gap(2.0**-25 * n), abs=0.06)
+        absorbed = rounding.theory(torch.float32, k + 1)
+        assert float(label) == pytest.approx(gap(2.0**-25 * n / k), abs=0.11) or (
+            n == 1 and absorbed[0] - 0.06 <= float(label) <= absorbed[1]
         )
+        assert float(on_cpu) == pytest.approx(rounding.theory(torch.float16, k + 1)[1], abs=0.06)
 
 
 def gradient(gap, n, precision, scale=1.0):

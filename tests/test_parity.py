@@ -1,4 +1,7 @@
-"""The eight trajectories measured from the authors' code, met with the same flags and seed."""
+"""The eight trajectories measured from the authors' code, met with the same flags and seed.
+
+pytest --slow tests/test_parity.py: the onset of collapse in figure 2b, too, 3,000 epochs.
+"""
 
 import csv
 from dataclasses import replace
@@ -8,6 +11,7 @@ import pytest
 
 from configuration.config import RunConfig
 from configuration.flags import given_fields
+from paper.figure_2 import COLLAPSE_RUNS
 from train import make_parser
 from training.session import Session
 
@@ -81,3 +85,26 @@ def span(rows, step, column, ortho):
         near = [rows[s][column] for s in (step - 10, step + 10) if s in rows]
         values += [(values[0] + value) / 2 for value in near]  # halfway to the next row: 5 updates
     return min(values), max(values)
+
+
+# Updates -> training loss and softmax_collapse of --lr 0.0005 --train_fraction 0.6, on a CPU with
+# AVX512. Their rows are 500 epochs apart: the one of epoch 3,000 is the first above one half.
+COLLAPSE_32_60 = {
+    501: (3.279391e-01, 0.0),
+    1001: (3.264846e-03, 0.0),
+    1501: (1.486591e-04, 0.000131),
+    2001: (8.272982e-06, 0.003002),
+    2501: (4.937981e-07, 0.039943),
+    3001: (6.378264e-08, 0.550320),
+}
+
+
+@pytest.mark.skipif("not config.getoption('--slow')", reason="takes minutes: --slow")
+def test_float32_collapses_at_the_epoch_of_the_authors_code():
+    session = Session(COLLAPSE_RUNS[60, 32].config)
+    for step in range(1, 3002):
+        session.update()
+        if step in COLLAPSE_32_60:
+            row, (loss, collapse) = session.row(step), COLLAPSE_32_60[step]
+            assert row["train_loss"] == pytest.approx(loss, rel=0.05), step
+            assert row["softmax_collapse"] == pytest.approx(collapse, abs=0.03), step

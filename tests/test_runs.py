@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -51,6 +51,27 @@ def test_configuration_comes_back_equal_and_unknown_keys_are_refused(tmp_path):
     (tmp_path / runs.CONFIG).write_text(json.dumps(raw | {"learning_rate": 1}))
     with pytest.raises(runs.RunError, match="learning_rate"):
         runs.read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "device", "arithmetic"),
+    [
+        ({"softmax_precision": 16}, "cpu", "cpu"),
+        ({"softmax_precision": 16}, None, "cpu"),  # no env.json
+        ({"softmax_precision": 16}, "cuda:1", "cuda"),
+        ({"softmax_precision": 32}, "cpu", "cuda"),  # what everybody has: nothing reads it
+        ({"softmax_precision": 16, "loss_function": "stablemax"}, "cpu", "cuda"),
+    ],
+)
+def test_configuration_older_than_half_softmax_is_read_as_what_its_device_computed(
+    tmp_path, change, device, arithmetic
+):
+    raw = asdict(replace(CONFIG, **change))
+    del raw["half_softmax"]
+    (tmp_path / runs.CONFIG).write_text(json.dumps(raw))
+    if device:
+        (tmp_path / runs.ENV).write_text(json.dumps({"device_flag": device}))
+    assert runs.read_config(tmp_path) == replace(CONFIG, half_softmax=arithmetic, **change)
 
 
 def test_folder_of_another_configuration_is_refused_and_named(tmp_path):

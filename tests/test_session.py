@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import stablemax
 from configuration.config import RunConfig
 from models import MLP, Transformer
 from optimizers import OrthoGrad
@@ -91,6 +92,46 @@ OPTIMIZER = {
     "final_lr": ({"lr_schedule": "linear"}, 0.125, lambda s: s.lr_schedule.factor(10**9)),
 }  # fmt: skip
 ACTING_ON_UPDATES = {"clip_norm", "update_noise"}  # tested below
+
+
+def test_half_softmax_is_the_arithmetic_of_the_loss_and_of_its_gradient():
+    half, seen = replace(RUN, softmax_precision=16), {}
+    logits, targets = -13.0 * torch.ones(4, 11), torch.arange(4)
+    logits[targets, targets] = 0.0
+    for arithmetic in ("cuda", "cpu"):
+        session = Session(replace(half, half_softmax=arithmetic))
+        gradient = session._logit_gradient(targets, logits, slice(0, 4))
+        seen[arithmetic] = session.loss(logits, targets).item(), gradient[0, 0].item()
+    assert seen["cpu"] == (0, 0)
+    ours = stablemax.softmax_cross_entropy(logits, targets, precision=torch.float16)
+    assert seen["cuda"][0] == ours.item() > 0 > seen["cuda"][1]
+
+
+def test_arithmetic_of_a_cpu_is_refused_on_another_device():
+    with pytest.raises(ValueError, match="half_softmax 'cpu' on device cuda:0: use --device cpu"):
+        Session(replace(RUN, softmax_precision=16, half_softmax="cpu"), "cuda:0")
+
+
+class Gaps(nn.Module):
+    """Gaps 5, 10, 30 and 50 in turn, one competitor: the sum is 1 from 7.6, 16.6 and 36.7 on."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        logits = torch.full((len(x), 11), -1000.0)
+        logits[:, 0] = torch.tensor([5.0, 10.0, 30.0, 50.0]).repeat(len(x))[: len(x)]
+        logits[:, 1] = 0.0
+        return logits * self.w
+
+
+@pytest.mark.parametrize(("bits", "collapsed"), [(16, 3 / 4), (32, 2 / 4), (64, 1 / 4)])
+def test_a_row_counts_collapse_in_the_runs_own_precision(bits, collapsed):
+    session = Session(replace(RUN, softmax_precision=bits))
+    assert len(session.data.train_targets) % 4 == 0
+    session.model = Gaps()
+    assert session.row(0)["softmax_collapse"] == collapsed
 
 
 def group(name):

@@ -169,12 +169,12 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "lambda_l1": 0.5, "lambda_l2": 0.25, "optimizer": "SGD", "lr": 0.125, "weight_decay": 2.0,
         "beta1": 0.5, "beta2": 0.5, "adam_epsilon": 1e-3, "momentum": 0.5,
         "orthogonal_gradients": True, "restore_gradient_norm": False, "use_lr_scheduler": True,
-        "lr_scheduler_norm": 1,
+        "lr_scheduler_norm": 1, "half_softmax": "cpu",
         "num_epochs": 3, "full_batch": False, "batch_size": 32, "train_precision": 64, "seed": 7,
         "log_frequency": 5, "log_steps": (1, 2), "log_nlm_cosine": True,
         "train_samples": 200, "mnist_images": "full", "init_scale": 100.0, "ff_hidden_layers": 2,
         "softmax_temperature": 1e5, "logit_norm_penalty": 1e-3, "induce_collapse_epoch": 6,
-        "log_absorption": True, "save_weights": True, "half_softmax": "cpu",
+        "log_absorption": True, "save_weights": True,
         "terms": 3, "exclude_identity": True, "leading_eos": True, "vocab_size": 300,
         "full_head": True, "label_noise": 17, "rotation": 30.0, "blur": 1.0, "batch_order": "iid",
         "log_top5": True, "log_gradients": True, "log_attention": True, "log_dimension": 50,
@@ -185,6 +185,7 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "num_noise_features": "--dataset sparse_parity", "num_samples": "--dataset sparse_parity",
         "num_parity_features": "--dataset sparse_parity", "code_bits": "--dataset binary_alg",
         "random_codes": "--dataset binary_alg", "stablemax_precision": "--loss_function stablemax",
+        "half_softmax": "--softmax_precision 16",
         "lambda_l1": "--regularization l1", "lambda_l2": "--regularization l2",
         "lstm_dim": "--network lstm", "decay_all": "--weight_decay 1",
         "weight_decay_to": "--weight_decay 1",
@@ -198,7 +199,6 @@ def test_flag_of_each_field_reaches_the_configuration(name):
         "log_absorption": "--optimizer SGD", "batch_order": "--no-full_batch",
         "rotation": "--dataset mnist", "blur": "--dataset mnist",
         "exclude_identity": "--dataset tokens --network lstm --binary_operation s5",
-        "half_softmax": "--softmax_precision 16",
     } | dict.fromkeys(
         ("terms", "leading_eos", "vocab_size", "full_head"), "--dataset tokens --network lstm"
     ) | dict.fromkeys(

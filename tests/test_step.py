@@ -143,8 +143,8 @@ def test_gradients_and_100_updates_in_float32_are_the_plain_ones_to_rounding(kin
 def test_updates_with_a_narrow_softmax_are_the_plain_ones_to_its_rounding(
     kind, bits, gradient, weights
 ):
-    half = dict(half_softmax="cpu") if bits == 16 else {}  # the arithmetic of the plain form here
-    config = narrow(kind, "softmax", softmax_precision=bits, **half)
+    own = {"half_softmax": "cpu"} if bits == 16 else {}  # as torch has it on a CPU
+    config = narrow(kind, "softmax", softmax_precision=bits, **own)
     assert_near(after(Session, config, 1)[1], after(PlainRun, config, 1)[1], gradient)
     assert_near(after(Session, config, 100)[0], after(PlainRun, config, 100)[0], weights)
 
@@ -267,28 +267,29 @@ def test_the_guard_sees_each_way_of_waiting(call):
         call(x)
 
 
-@pytest.mark.parametrize("device_form", ["as on the CPU", "as on a GPU"])
-@pytest.mark.parametrize("loss", ALL_LOSSES)
-@kinds
-def test_no_update_waits_for_the_device(kind, loss, device_form, monkeypatch):
-    if device_form == "as on a GPU":  # the plain expressions that run on another device
-        for module in (layers, encoder, models):
-            monkeypatch.setattr(module, "written_out", lambda x: False)
-    extra = dict(dropout=0.1, embedding_noise=0.1) if kind.startswith("transformer") else {}
-    if "optimizer" not in KINDS[kind]:  # AdamW
-        extra |= dict(weight_decay=0.1, weight_decay_to="init", decay_all=False)
-    no_warmup = dict(warmup_steps=0, warmup_start=0.0)
-    for change in (
-        extra,
-        dict(orthogonal_gradients=True, use_lr_scheduler=True) | no_warmup,
-        dict(softmax_precision=16) if loss == "softmax" else dict(alpha=2.0),
-        dict(regularization="l1", logit_norm_penalty=0.1),
-        dict(weight_noise=0.1, update_noise=0.1, clip_norm=0.5, lr_schedule="cosine"),
-    ):
-        update_without_waiting(Session(settings(kind, loss, **change)), monkeypatch)
+CHANGES = {
+    "decay": dict(weight_decay=0.1, weight_decay_to="init", decay_all=False),
+    "schedule": dict(orthogonal_gradients=True, use_lr_scheduler=True),
+    "16 bits": dict(softmax_precision=16),
+    "penalties": dict(regularization="l1", logit_norm_penalty=0.1),
+    "noise": dict(weight_noise=0.1, update_noise=0.1, clip_norm=0.5, lr_schedule="cosine"),
+}
+WAITING = [(kind, "stablemax", {}) for kind in KINDS]
+WAITING += [("mlp", loss, {"alpha": alpha}) for loss in ALL_LOSSES for alpha in (1.0, 2.0)]
+WAITING += [(kind, "softmax", c) for c in CHANGES.values() for kind in ("mlp", "transformer")]
+WAITING += [("transformer", "softmax", dict(dropout=0.1, embedding_noise=0.1))]
 
 
-def update_without_waiting(ours, monkeypatch):
+@pytest.mark.parametrize(("kind", "loss", "change"), WAITING, ids=str)
+def test_no_update_waits_for_the_device(kind, loss, change, monkeypatch):
+    update_without_waiting(settings(kind, loss, **change), monkeypatch)
+
+
+def update_without_waiting(config, monkeypatch):
+    """Six updates in the form of other devices; on a CPU itself there is nothing to wait for."""
+    for module in (layers, encoder, models):
+        monkeypatch.setattr(module, "written_out", lambda x: False)
+    ours = Session(config)
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "print", refuse_to_print)
         if layers.written_out(ours.weights[0]):  # looks at values, where there is no other device
@@ -308,7 +309,7 @@ OTHER_NETWORKS = {
 @pytest.mark.parametrize("network", OTHER_NETWORKS)
 def test_no_update_of_the_other_networks_waits_for_the_device(network, monkeypatch):
     config = RunConfig(**BASE | ADAM | BATCHES | OTHER_NETWORKS[network])
-    update_without_waiting(Session(config), monkeypatch)
+    update_without_waiting(config, monkeypatch)
 
 
 @pytest.mark.parametrize("order", datasets.ORDERS)
@@ -316,7 +317,7 @@ def test_drawing_batches_and_turning_images_wait_for_nothing(order, monkeypatch)
     images = dict(dataset="mnist", mnist_images="digits", rotation=30.0, blur=1.0, label_noise=3)
     batches = dict(train_samples=84, full_batch=False, batch_size=25, batch_order=order)
     config = RunConfig(lr=0.01, hidden_sizes=(16,), **images, **batches)
-    update_without_waiting(Session(config), monkeypatch)
+    update_without_waiting(config, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", ["mlp", "mlp with bias", "mlp on dense rows", "transformer"])
@@ -405,6 +406,17 @@ def test_every_run_of_the_paper_is_of_one_kind_with_a_name_of_its_own():
     assert sorted(names) == sorted(PAPER_RUNS)
     kinds = {step_time.kind_name(config) for config, _ in found} | step_time.DECODERS.keys()
     assert len(kinds) == len(found) + len(step_time.DECODERS)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "mlp, orthogonal SGD", "mlp, mini-batches"])
+def test_the_plain_step_with_a_bag_is_the_plain_step(kind):
+    config = settings(kind, "softmax", train_precision=64)
+    (first, *rest), _ = after(partial(PlainRun, bag=True), config, 50)
+    assert_near([first.t(), *rest], after(PlainRun, config, 50)[0], 1e-10)
+    inputs = Session(config).data.train_inputs
+    assert step_time.has_bag(config, inputs)
+    assert not step_time.has_bag(settings("mlp with bias", "softmax"), inputs)
+    assert not step_time.has_bag(settings("transformer", "softmax"), inputs)
 
 
 def test_the_floor_is_the_products_of_an_update():
