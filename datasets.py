@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from configuration.config import RunConfig
-from training import images
-from training.operations import permutation_result
+from tasks import images
+from tasks.operations import permutation_result
 
 DTYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}
 

@@ -267,7 +267,7 @@ def measure(
             that this returns for the gradients.
         top5: also the top-5 accuracies.
         gradients: also the norms of the gradient, which cost a backward pass.
-        attends: also what `training.attention.measure` gives; the model is a `models.Transformer`.
+        attends: also what `layers.attention.measure` gives; the model is a `models.Transformer`.
 
     Returns:
         {column: 0-dim float64 tensor} in the order of COLUMNS, without step, epoch and dimensions.
@@ -325,7 +325,7 @@ def measure(
         row["gradient_norm"] = total_norm(parts)
         row |= {f"gradient_norm/{n}": v for n, v in zip(names, parts, strict=True)}
     if attends:
-        from training import attention  # here, so that this file works alone
+        from layers import attention  # here, so that this file works alone
 
         row |= attention.measure(model, data.train_inputs)
     model.train(training)

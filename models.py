@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.encoder import DROPOUT_PLACES, EncoderLayer
-from training.layers import (
+from layers.encoder import DROPOUT_PLACES, EncoderLayer
+from layers.passes import (
     ACTIVATIONS,
     dropout,
     relu_network,

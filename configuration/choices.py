@@ -88,7 +88,7 @@ def _table(entries) -> dict:
     return {entry.name: entry for entry in entries}
 
 
-_DIVIDE = "training.operations:divide"
+_DIVIDE = "tasks.operations:divide"
 # Up to divide_mod those of the paper, then those of Power et al. (2022), appendix A.1, as
 # openai/grok computes them; then compositions of two permutations, in several orders.
 # D5, D6: the authors reduce modulo 113 whatever p is, and their division is floor division.
@@ -111,13 +111,13 @@ OPERATIONS = _table(
         Operation(name="x3_xy2_y_mod", label="x³ + xy² + y",
                   function=lambda x, y, p: (x**3 + x * y**2 + y) % p),
         Operation(name="odd_divide_mod", label="x / y for odd y, else x - y,", prime=True,
-                  function="training.operations:odd_divide"),
+                  function="tasks.operations:odd_divide"),
         Operation(name="even_add_odd_product_mod", label="x + y for even x, else xy,",
                   function=lambda x, y, p: (x % 2 * (x * y) + (1 - x % 2) * (x + y)) % p),
         Operation(name="even_add_odd_subtract_mod", label="x + y for even x, else x - y,",
                   function=lambda x, y, p: (x + (1 - 2 * (x % 2)) * y) % p),
         *(
-            Operation(name=name, label=label, function=f"training.operations:{function}",
+            Operation(name=name, label=label, function=f"tasks.operations:{function}",
                       permutations=True, reads=("exclude_identity",))
             for name, label, function in (
                 ("s5", "composition in S5", "then"),  # c[i] = b[a[i]]: openai/grok

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import models
-from training import attention
+from layers import attention
 
 CHOICES = dict(models.AUTHORS_ENCODER) | dict(
     vocab_size=9, num_classes=7, max_tokens=4, num_layers=2, model_dim=8, num_heads=2, ff_dim=16

@@ -13,7 +13,7 @@ import datasets
 from configuration import rules
 from configuration.choices import OPERATIONS
 from configuration.config import RunConfig
-from training import operations
+from tasks import operations
 from training.session import Session
 
 BASE = RunConfig(lr=0.01)

@@ -7,7 +7,7 @@ from scipy import ndimage
 from sklearn.datasets import load_digits
 
 from configuration import rules
-from training import images
+from tasks import images
 
 DTYPES = (torch.float32, torch.float64)
 TURNED = {torch.float32: 1e-4, torch.float64: 1e-12}  # a place is off by some roundings of S

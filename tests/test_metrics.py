@@ -15,14 +15,6 @@ from configuration.config import RunConfig
 from training.session import Session
 
 
-def test_a_narrow_sum_is_rounded_once_as_on_a_gpu():
-    # Alone, each of 112 terms exp(-9) = 1.2e-4 is below 2^-11 and lost; together they are not.
-    logits, targets = torch.zeros(2, 113), torch.tensor([0, 0])
-    logits[:, 0] = torch.tensor([9.0, 13.0])  # 112 exp(-13) = 2.5e-4 is lost as a whole
-    published, label = metrics.is_collapsed(logits, targets, torch.float16)
-    assert published.tolist() == label.tolist() == [False, True]
-
-
 def test_collapse_by_hand_numpy_agrees_in_float32():
     values = np.linspace(0, 40, 201, dtype=np.float32)
     logits = torch.zeros(201, 2)
@@ -45,12 +37,6 @@ def test_collapse_at_16_bits_is_of_a_float32_sum_rounded_once():
     )
     assert published.tolist() == label.tolist() == collapsed.tolist()
     assert gaps[collapsed].min() == pytest.approx(11 * math.log(2) + math.log(112), abs=0.02)
-
-
-def test_confidently_wrong_sample_counts_as_published_collapse_only():
-    logits = torch.tensor([[100.0, 0.0]])
-    published, label = metrics.softmax_collapse(logits, torch.tensor([1]), torch.float32)
-    assert (published, label) == (1, 0)
 
 
 def test_equal_logits_do_not_collapse():

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from layers import encoder
+from layers import passes as layers
 from models import AUTHORS_ENCODER, MLP, Transformer, sinusoids
-from training import encoder, layers
 
 DEPTHS = [(), (9,), (9, 8), (9, 8, 7, 6)]
 SMALL = AUTHORS_ENCODER | dict(

@@ -79,19 +79,12 @@ def test_significant_bits_are_those_of_the_format(dtype):
     assert 2.0 ** (1 - rounding.BITS[dtype]) == torch.finfo(dtype).eps
 
 
-def summed_in(way, dtype):
-    """The precision of the sum: our loss at 16 bits has a GPU's, float32."""
-    narrow = dtype in (torch.float16, torch.bfloat16)
-    return torch.float32 if way == "loss" and narrow else dtype
-
-
 @pytest.mark.parametrize("dtype", rounding.BITS)
 @pytest.mark.parametrize("way", ["sum", "loss", "cpu"])
 def test_with_one_competitor_absorption_is_where_theory_says(dtype, way):
-    # exp(-gap) at most half a unit in the last place of 1, which is 2^-p; a loss sums in float32.
-    bits = max(24, rounding.BITS[dtype]) if way == "loss" else rounding.BITS[dtype]
+    # exp(-gap) at most half a unit in the last place of 1, which is 2^-p.
     spacing = max(rounding.STEP, 16 * torch.finfo(dtype).eps)  # of gaps near the onset
-    bits = rounding.BITS[summed_in(way, dtype)]
+    bits = rounding.BITS[rounding.inside(way, dtype)]
     for onset in rounding.onsets(way, dtype, 2):
         assert abs(onset - bits * math.log(2)) <= 2 * spacing
 

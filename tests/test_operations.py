@@ -8,7 +8,7 @@ from sympy.combinatorics import Permutation
 
 from configuration import rules
 from configuration.choices import OPERATIONS
-from training import operations
+from tasks import operations
 
 # Written otherwise than in operations.py, for Python's own integers.
 EXACT = {

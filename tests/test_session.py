@@ -234,17 +234,6 @@ def moved(config, count=1):
                                                                  strict=True)])  # fmt: skip
 
 
-def test_half_softmax_has_the_named_arithmetic_and_a_cpus_is_refused_elsewhere():
-    forms = {
-        word: replace(RUN, softmax_precision=16, half_softmax=word) for word in ("cuda", "cpu")
-    }
-    logits, label = torch.tensor([[10.0, 0.0]]), torch.tensor([0])  # 1 + exp(-10) rounds to 1
-    found = {word: Session(config).loss(logits, label).item() for word, config in forms.items()}
-    assert found["cpu"] == 0 < found["cuda"] == pytest.approx(math.exp(-10), rel=0.01)
-    with pytest.raises(ValueError, match="half_softmax 'cpu' on device cuda: use --device cpu"):
-        Session(forms["cpu"], device="cuda")
-
-
 def test_clipping_bounds_an_sgd_step_and_comes_before_the_projection():
     sgd = replace(RUN, optimizer="SGD", momentum=0.0, lr=0.5)
     long = moved(sgd).norm()

@@ -7,7 +7,6 @@ from fractions import Fraction
 import pytest
 import torch
 import torch.nn.functional as F
-from losses import torch_cross_entropy
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -21,6 +20,7 @@ from stablemax import (
     softmax_cross_entropy,
     stablemax_cross_entropy,
 )
+from training.losses import torch_cross_entropy
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 FULL = (torch.float32, torch.float64)

@@ -20,7 +20,9 @@ import stablemax
 from benchmarks import step_time
 from benchmarks.plain import PlainRun
 from configuration.config import RunConfig
-from training import encoder, layers, session
+from layers import encoder
+from layers import passes as layers
+from training import session
 from training.session import Session
 
 BASE = dict(lr=0.01, train_fraction=0.5, num_epochs=1000)
@@ -175,28 +177,6 @@ def test_a_batch_in_one_piece_and_in_chunks_has_the_same_gradient(monkeypatch):
     assert_near(pieces, after(Session, config, 1)[1], 1e-12)
 
 
-@pytest.mark.parametrize("positions", [True, False])
-def test_rows_without_a_gradient_are_left_out_and_change_nothing(positions, monkeypatch):
-    make = torch.Generator().manual_seed(0)
-    x = torch.randint(9, (200, 2), generator=make)
-    x = x if positions else torch.randn(200, 9, dtype=torch.float64, generator=make)
-    sizes = ((24, 9), (17, 24), (7, 17))
-    weights = [torch.randn(size, dtype=torch.float64, generator=make) for size in sizes]
-    given = torch.randn(200, 7, dtype=torch.float64, generator=make)
-    given[torch.rand(200, generator=make) < 0.7] = 0
-    given[:, 0] = 0  # a column of zeros is no sign that all are
-    kept = layers._rows_with_gradient(given)
-    assert kept.tolist() == [i for i, row in enumerate(given) if row.any()]
-    assert layers._rows_with_gradient(torch.where(given == 0, 1.0, given)) is None
-
-    def gradients():
-        return layers.relu_network_gradients(x, weights, [], lambda z, rows: given[rows])[0]
-
-    short = gradients()
-    monkeypatch.setattr(layers, "_rows_with_gradient", lambda gradient: None)
-    assert_near(short, gradients(), 1e-12)
-
-
 def test_an_update_can_be_repeated_bit_for_bit():
     for kind in KINDS:
         config = settings(kind, "stablemax")
@@ -292,8 +272,6 @@ def update_without_waiting(config, monkeypatch):
     ours = Session(config)
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "print", refuse_to_print)
-        if layers.written_out(ours.weights[0]):  # looks at values, where there is no other device
-            patch.setattr(layers, "_rows_with_gradient", lambda gradient: None)
         with NoWaitingMethods(), NoWaitingOperations():
             for _ in range(6):  # a whole epoch of mini-batches and the draw of the next
                 ours.update()

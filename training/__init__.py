@@ -1,1 +1,1 @@
-"""What stands behind train.py, models.py and datasets.py: the live objects of a run."""
+"""What stands behind train.py: the live objects of a run, its losses, update rules and networks."""

@@ -17,7 +17,8 @@ import metrics
 import optimizers
 import stablemax
 from configuration.config import RunConfig
-from training import builders, dimension, images, losses, update_rules
+from tasks import images
+from training import builders, dimension, losses, update_rules
 
 # Losses whose gradient is taken row by row: in closed form, or where each row's rounding counts.
 BY_ROWS = (

@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from training.layers import ACTIVATIONS, dropout, feed_forward, keep_bytes, take_rows, written_out
+from layers.passes import ACTIVATIONS, dropout, feed_forward, keep_bytes, take_rows, written_out
 
 DROPOUT_PLACES = ("embedding", "attention", "attention_output", "ff", "ff_output")
 # Up to this many (query, key) pairs attention goes pair by pair. Time against torch's own, D = 128:

@@ -1,0 +1,1 @@
+"""What datasets.py is made of: exact operations, permutations, images."""
