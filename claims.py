@@ -1,4 +1,4 @@
-"""What each figure claims, held against the runs.
+"""Judges what the figures claim by the runs there are.
 
     python claims.py                        # a line a figure: how much of it holds
     python claims.py --figures 2b,9         # in full: claim, paper, bound, measured, verdict

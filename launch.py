@@ -1,4 +1,4 @@
-"""Computes the runs of figures, or of a sweep, that are not finished: one process a run.
+"""The launcher: starts train.py once for each run that is not finished, then draws.
 
     ./run_main_experiments.sh --figures 1,2 --device cuda:0     sets the environment up, then this
     ./run_main_experiments.sh --figures 4 --quick --seeds 42,43

@@ -1,4 +1,4 @@
-"""⊥Grad for any torch optimizer, the three base optimizers of the paper, and the schedule of B.2.
+"""⊥Grad for any torch optimizer, the paper's base optimizers, and its schedule (B.2).
 
 This file imports nothing but torch: copy it into a project and write
 

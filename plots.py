@@ -1,4 +1,4 @@
-"""Turns run folders into the paper's figures.
+"""Draws figures from run folders.
 
     python plots.py --figures 1,2            # pictures of your runs, else of the published ones
     python plots.py --figures 4 --quick      # of the quick look

@@ -1,4 +1,4 @@
-"""One run: configuration -> run folder.
+"""Computes one run: from a configuration to a run folder.
 
     python train.py --run add_stablemax --seed 42            # a declared run, into runs/
     python train.py --lr 0.01 --train_fraction 0.4 --loss_function stablemax --num_epochs 4000

@@ -135,6 +135,7 @@ class RunConfig:
     softmax_precision: int = _flag(
         32, "loss", "bits of every loss but StableMax and of softmax_collapse", (16, 32, 64)
     )
+    # D15: there the device's own, and a CPU's is not CUDA's.
     half_softmax: str = _flag(
         "cuda",
         "loss",

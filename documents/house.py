@@ -99,32 +99,42 @@ def arrows() -> str:
     return "\n".join(markdown_table(("floor", "room", "imports from"), rows))
 
 
+def reduced(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The arrows that do not follow from others."""
+
+    def below(name) -> set[str]:
+        return arrows[name].union(*map(below, arrows[name]))
+
+    return {n: {o for o in to if not any(o in below(b) for b in to)} for n, to in arrows.items()}
+
+
 def draw() -> Path:
     """Writes docs/house.png."""
     from matplotlib.figure import Figure
 
     between = {n: o for n, o in rooms().items() if n not in ("benchmarks/", "documents/")}
-    between = {n: o & between.keys() for n, o in between.items()}
     floor = floors(between)
-    picture = Figure(figsize=(11, 1.15 * max(floor.values()) + 0.4), layout="constrained")
+    between = reduced({n: o & between.keys() for n, o in between.items()})
+    picture = Figure(figsize=(10, 1.05 * max(floor.values()) + 0.3), layout="constrained")
     axes = picture.subplots()
-    places = {}
+    places: dict[str, tuple[float, float]] = {}
     for level in range(1, max(floor.values()) + 1):
         names = sorted(n for n in floor if floor[n] == level)
+        middle = {n: [places[o][0] for o in between[n]] for n in names}  # above what it rests on
+        names.sort(key=lambda n: sum(middle[n]) / len(middle[n]) if middle[n] else 0)
         for k, name in enumerate(names):
-            places[name] = ((k + 0.5) / len(names) + 0.03 * (-1) ** level, level)
+            places[name] = (k + 0.5) / len(names), level
     for name, (x, y) in places.items():
         for other in between[name]:
-            to = places[other]
             axes.annotate(
-                "", to, (x, y), zorder=1,
-                arrowprops={"arrowstyle": "-|>", "color": "#BBBBBB", "linewidth": 0.8,
+                "", places[other], (x, y), zorder=1,
+                arrowprops={"arrowstyle": "-|>", "color": "#888888", "linewidth": 1,
                             "shrinkA": 14, "shrinkB": 14},
             )  # fmt: skip
         color = "#E8F1FA" if name.endswith("/") else "#FFF4DF"
         box = {"boxstyle": "round,pad=0.5", "facecolor": color, "edgecolor": "#555555"}
         axes.text(x, y, name, ha="center", va="center", size=10, bbox=box, zorder=2)
-    axes.set(xlim=(-0.05, 1.05), ylim=(0.5, max(floor.values()) + 0.5))
+    axes.set(xlim=(0, 1), ylim=(0.5, max(floor.values()) + 0.5))
     axes.axis("off")
     path = ROOT / "docs" / "house.png"
     picture.savefig(path, dpi=90)

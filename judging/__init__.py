@@ -1,1 +1,1 @@
-"""Claims held against run folders: verdicts and tables."""
+"""What stands behind claims.py: verdicts on claims, and tables of them."""

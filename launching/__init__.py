@@ -1,1 +1,1 @@
-"""Which runs are due, and the processes that compute them."""
+"""What stands behind launch.py: runs that are due, their processes, what a person sees."""

@@ -128,7 +128,7 @@ def _descend(grad, weights, below, dw, db, buffers=None):
 def _rows_with_gradient(gradient):
     """Indices of the rows of (n, C) that are not all 0, if they are fewer than half; else None.
 
-    After a float16 softmax has collapsed, 94 to 99 % of the rows are 0, and four of the six
+    D16: after a float16 softmax has collapsed, 94 to 99 % of the rows are 0, and four of the six
     products of a step would run over them.
     """
     if (gradient[:, 0] == 0).sum() * 2 <= len(gradient):  # one column tells that most are not

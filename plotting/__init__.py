@@ -1,1 +1,1 @@
-"""Which runs a curve shows, the axes, and each kind of panel."""
+"""What stands behind plots.py: which runs a curve shows, the axes, each kind of panel."""
