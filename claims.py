@@ -32,7 +32,7 @@ from pathlib import Path
 import paper
 import related
 from configuration.flags import Parser, add_own_file
-from experiment.catalog import Catalog
+from experiment.catalog import Catalog, blame
 from experiment.claim import Claim
 from experiment.figure import size_flag
 from judging.tables import overview, record, screen_table, summary
@@ -56,7 +56,9 @@ def make_parser() -> Parser:
         metavar="LIST",
         help="figures or panels in full, such as 1,2b [a line for each of the paper's figures]",
     )
-    parser.add_argument("--all", action="store_true", help="every claim in full")
+    parser.add_argument(
+        "--all", action="store_true", help="every claim in full, those of the related systems, too"
+    )
     add_own_file(parser)
     parser.add_argument("--runs", metavar="DIR", help="where your own runs are [runs]")
     parser.add_argument(
@@ -117,12 +119,18 @@ def main(argv=None, *, results_root=None) -> int:
     options = make_parser().parse_args(argv)
     try:
         catalog = CATALOG.with_file(options.figures_from) if options.figures_from else CATALOG
-        chosen = select(catalog, options.figures)
+        chosen = select(catalog, ["all"] if options.all else options.figures)
         evidence = evidence_of(options, results_root)
     except ValueError as error:
         print(f"claims.py: {error}", file=sys.stderr)
         return BAD_INPUT
-    judgements = [judge(claim, evidence) for claim in chosen]
+    try:
+        judgements = [judge(claim, evidence) for claim in chosen]
+    except Exception as error:
+        if not options.figures_from:
+            raise
+        print(f"claims.py: {blame(error, options.figures_from)}", file=sys.stderr)
+        return BAD_INPUT
     for text in evidence.notes:
         print(f"claims.py: {text}", file=sys.stderr)
     if options.json:

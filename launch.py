@@ -388,6 +388,8 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     if options.dry_run:
         if not INSTALLED:
             note(f"{PYTHON} is made by the first start without --dry-run")
+        if not wanted:
+            note(f"nothing to do: {count(len(jobs), 'run')} finished already")
         dry_run(wanted, slots, options.force, train)
         return 0
     local = Local(

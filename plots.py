@@ -37,7 +37,7 @@ import paper
 import related
 from configuration import runs
 from configuration.flags import Parser, add_own_file
-from experiment.catalog import Catalog
+from experiment.catalog import Catalog, blame
 from experiment.figure import Figure, Panel, asked_size
 from judging import readings
 from plotting import (
@@ -536,6 +536,10 @@ def main(argv=None) -> int:
             print(path)
     except (ValueError, runs.RunError) as error:
         parser.error(str(error))
+    except Exception as error:
+        if not given.figures_from:
+            raise
+        parser.error(blame(error, given.figures_from))
     return 0 if all(made) else 1
 
 

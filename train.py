@@ -36,7 +36,7 @@ from configuration.flags import (
     own_file,
 )
 from configuration.variants import changes, variant_name
-from experiment.catalog import Catalog
+from experiment.catalog import Catalog, blame
 from experiment.figure import asked_size
 from training.environment import environment
 
@@ -325,7 +325,7 @@ def main(argv=None) -> int:
                 return 0  # finished while this process was starting
             if arguments.force:
                 folder.clear()
-            folder.write_env(environment(arguments))
+            folder.write_env(environment(arguments, config))
             say(f"writing {path}")
             summary = train(
                 config,
@@ -348,7 +348,10 @@ def main(argv=None) -> int:
     except OSError as error:
         print(f"train.py: {error}; choose another --run_dir or --runs", file=sys.stderr)
         return 2
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:
+        if own is not None and not is_out_of_memory(error):
+            print(f"train.py: {blame(error, own)}", file=sys.stderr)
+            return 2
         if not is_out_of_memory(error):
             raise
         reason = str(error).strip().split("\n")[0][:200]

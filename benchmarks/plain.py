@@ -2,8 +2,9 @@
 
 Dense one-hot rows, `nn.Linear` and `nn.TransformerEncoderLayer` at every position (with learned
 positions, causal mask, pre-norm or final norm as a run has them), losses by their formula and
-autograd, torch's optimizers as they come. `tests/test_step.py` shows that it computes what train.py
-computes. As a program it trains one declared run, with its evaluations, and writes nothing:
+autograd, torch's optimizers as they come. `tests/training/test_step.py` shows that it is
+what train.py computes. As a program it trains one declared run, with its evaluations, and writes
+nothing:
 
     python benchmarks/plain.py add_stablemax --steps 100
 """

@@ -5,7 +5,9 @@ needs. `register` adds one of your own (docs/extending.md). Needs no package: a 
 object, or "module:attribute", which is imported when it is used.
 """
 
+import hashlib
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,7 +34,13 @@ class Entry:
         if callable(self.function):
             return self.function
         module, _, attribute = self.function.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            kind = type(self).__name__.lower()
+            raise ValueError(
+                f"{kind} '{self.name}': no function {self.function} ({error})"
+            ) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +178,7 @@ OPTIMIZERS = _table(
     )
 )  # fmt: skip
 
+_OWN = set()  # (kind, name) of what `register` added
 TABLES = {Operation: OPERATIONS, Loss: LOSSES, Network: NETWORKS, Optimizer: OPTIMIZERS}
 
 
@@ -177,14 +186,36 @@ def register(entry: Entry) -> Entry:
     """Adds an entry of one's own to the table of its kind, and returns it.
 
     Raises:
-        ValueError: the name is another entry's.
+        ValueError: the name is another entry's, or `reads` is no tuple of fields.
     """
     table = TABLES[type(entry)]
+    if not isinstance(entry.reads, tuple):
+        raise ValueError(f"reads is {entry.reads!r}; write a tuple of fields, such as ('lr',)")
     there = table.get(entry.name)
     if there is not None and _home(there) != _home(entry):
         raise ValueError(f"there is a {type(entry).__name__.lower()} '{entry.name}' already")
     table[entry.name] = entry
+    _OWN.add((type(entry), entry.name))
     return entry
+
+
+def definitions(config) -> dict[str, str]:
+    """{entry of one's own that a configuration names: a digest of its function's source}."""
+    names = {Operation: config.binary_operation, Loss: config.loss_function,
+             Network: config.network_kind, Optimizer: config.optimizer}  # fmt: skip
+    return {
+        f"{kind.__name__.lower()} {name}": _digest(TABLES[kind][name].function)
+        for kind, name in names.items()
+        if (kind, name) in _OWN
+    }
+
+
+def _digest(function) -> str:
+    try:
+        text = function if isinstance(function, str) else inspect.getsource(function)
+    except (OSError, TypeError):  # a builtin, or an object that is called
+        text = repr(type(function))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _home(entry: Entry):

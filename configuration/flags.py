@@ -174,7 +174,7 @@ def add_own_file(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--figures-from",
         metavar="FILE",
-        help="also the figures of this Python file (docs/extending.md)",
+        help="the figures of this Python file (docs/extending.md)",
     )
 
 

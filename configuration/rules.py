@@ -188,8 +188,13 @@ def _check_read(c):
             refuse_unread(name, reader)
     for field, (table, chosen) in ENTRIES.items():
         own = table[getattr(c, chosen)].reads
+        for name in own:
+            if name not in defaults:
+                near = difflib.get_close_matches(name, defaults, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                _refuse(field, getattr(c, chosen), f"it reads '{name}', which is no field{hint}")
         for name in dict.fromkeys(n for entry in table.values() for n in entry.reads):
-            if name not in own:
+            if name in defaults and name not in own:
                 readers = [entry.name for entry in table.values() if name in entry.reads]
                 refuse_unread(name, f"--{field} {' or '.join(readers)}")
 

@@ -23,6 +23,7 @@ import struct
 import tempfile
 from pathlib import Path
 
+from configuration.choices import definitions
 from configuration.config import RunConfig
 
 CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
@@ -117,12 +118,24 @@ def read_config(folder) -> RunConfig:
             on_cpu = not str(read_json(env).get("device_flag")).startswith("cuda")
         raw["half_softmax"] = "cpu" if on_cpu else "cuda"
     try:
-        return RunConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        config = RunConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
     except (TypeError, ValueError) as error:
+        if "choose from" in str(error):  # a name that a file of one's own may define
+            raise RunError(f"{path}: {error}; --figures-from names a file that adds one") from None
         raise RunError(
             f"{path} is not a configuration of this version ({error}); delete its folder or choose"
             " another one"
         ) from None
+    own, env = definitions(config), Path(folder) / ENV
+    if own and env.is_file():
+        then = read_json(env).get("definitions", {})
+        changed = [name for name, digest in own.items() if then.get(name, digest) != digest]
+        if changed:
+            raise RunError(
+                f"{folder} was computed with another {changed[0]}; delete it, or give the run or"
+                " what has changed another name"
+            )
+    return config
 
 
 def read_summary(folder) -> dict:

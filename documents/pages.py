@@ -51,12 +51,13 @@ def _scoreboard(figures, size: str) -> str:
     rows = []
     for figure in figures:
         held, judged = checks_held(judgements()[figure.id])
+        waiting = sum(j.verdict == NOT_RUN for j in judgements()[figure.id])
         link = f"docs/claims.md#figure-{figure.id}"
         rows.append(
             (
                 f'<a href="{link}">{picture(figure, 130, "docs/figures")}</a>',
                 f"**{figure.id}** {figure.title}",
-                f"{held} of {judged}" if judged else "–",
+                f"{held} of {judged}" + (f", {waiting} claims not run" if waiting else ""),
                 full_time(figure, size),
             )
         )

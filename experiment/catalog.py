@@ -8,9 +8,11 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from experiment.figure import Figure, Run
+from experiment.claim import Claim, Less, Within
+from experiment.figure import Curve, Figure, Panel, Run
 
 RELATED, ALL = "related", "all"  # in a list of figures: all of the related systems; every figure
 
@@ -44,14 +46,20 @@ class Catalog:
         """The same with the figures of a file of one's own; see `load_figures`.
 
         Raises:
-            ValueError: a figure or run of the file has the name of another one.
+            ValueError: a figure or run of the file has the name of another one, or an odd one.
         """
         own = load_figures(path)
+        figures, known = set(self.all), dict(self.runs)
         for figure in own:
-            if figure.id in self.all:
+            if figure.id in figures:
                 raise ValueError(f"{path}: there is a figure '{figure.id}' already; rename it")
-            for run in figure.runs:
-                if self.runs.get(run.name, run) != run:
+            if not re.fullmatch(r"[^\W\d][\w-]*", figure.id) or figure.id in (RELATED, ALL):
+                raise ValueError(
+                    f"{path}: a figure cannot be called '{figure.id}'; take a word such as mine"
+                )
+            figures.add(figure.id)
+            for run in (curve.run for panel in figure.panels for curve in panel.curves):
+                if known.setdefault(run.name, run) != run:
                     raise ValueError(f"{path}: there is a run '{run.name}' already; rename it")
         return Catalog(self.paper.values(), self.related.values(), own, self.not_in)
 
@@ -79,7 +87,7 @@ class Catalog:
     def _ids(self, word: str) -> list[str]:
         if word in self.all:
             return [word]
-        plain = re.sub(r"^fig(ure|s)?[._ -]?", "", word.lower())
+        plain = re.sub(r"^fig(ure)?s?[._ -]?", "", word.lower())
         span = re.fullmatch(r"(\d+)-(\d+)", plain)
         if span and int(span[1]) <= int(span[2]):
             numbers = [str(n) for n in range(int(span[1]), int(span[2]) + 1)]
@@ -131,20 +139,51 @@ def load_figures(path) -> tuple[Figure, ...]:
     sys.modules[name] = module  # dataclasses and pickles look there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a person's file raises
-        where = "its syntax"
-        for step in _steps(error.__traceback__):
-            if step.tb_frame.f_code.co_filename == str(path):
-                where = f"line {step.tb_lineno}"
-        raise ValueError(f"{path}, {where}: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:  # whatever a person's file raises
+        raise ValueError(blame(error, path)) from None
     found = getattr(module, "FIGURES", None) or (getattr(module, "FIGURE", None),)
-    figures = tuple(f for f in found if isinstance(f, Figure))
-    if not figures or len(figures) != len(found):
+    if not isinstance(found, tuple) or not all(isinstance(f, Figure) for f in found):
         raise ValueError(f"{path} has no FIGURE; it needs FIGURE = Figure(...) or FIGURES = (...)")
-    return figures
+    for figure in found:
+        _check(path, figure)
+    return tuple(replace(figure, source=str(path)) for figure in found)
 
 
-def _steps(trace):
+def _check(path, figure: Figure):
+    """Raises ValueError, one line, unless a figure is made of what it is made of."""
+
+    def each(what, values, kind):
+        if not isinstance(values, tuple) or not all(isinstance(v, kind) for v in values):
+            raise ValueError(
+                f"{path}: {what} is no tuple of these; write (..., ) even around one alone"
+            )
+        return values
+
+    panels = each(f"panels of figure '{figure.id}'", figure.panels, Panel)
+    for panel in panels:
+        for curve in each(f"curves of panel '{panel.id}'", panel.curves, Curve):
+            if not isinstance(curve.run, Run):
+                raise ValueError(f"{path}: curve '{curve.label}' has run {curve.run!r}, no Run")
+            if not re.fullmatch(r"[\w.-]+", curve.run.name):
+                raise ValueError(f"{path}: run '{curve.run.name}': use letters, digits, _ . -")
+    places = [figure.id, *(panel.id for panel in panels)]
+    for claim in each(f"checks of figure '{figure.id}'", figure.checks, Claim):
+        if claim.panel not in places:
+            raise ValueError(
+                f"{path}: a claim speaks of panel '{claim.panel}'; choose from {', '.join(places)}"
+            )
+        if not each(f"checks of the claim '{claim.words}'", claim.checks, (Within, Less)):
+            raise ValueError(f"{path}: the claim '{claim.words}' has no check")
+
+
+def blame(error: BaseException, path) -> str:
+    """An error of a file of one's own in one line: where in the file, its kind, what it says."""
+    path, where = Path(path).resolve(), "called from the bundle"
+    if isinstance(error, SyntaxError):
+        where = f"line {error.lineno}"
+    trace = error.__traceback__
     while trace is not None:
-        yield trace
+        if trace.tb_frame.f_code.co_filename == str(path):
+            where = f"line {trace.tb_lineno}"
         trace = trace.tb_next
+    return f"{path}, {where}: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -125,6 +125,7 @@ class Figure:
     Attributes:
         id: as in the paper, such as "1", or a word.
         checks: of claim.py, the claims in full and in machine form.
+        source: the file of one's own that it is from; filled in when that is read.
         seeds: {size: the replicates that are computed unless others are asked for}; a size that is
             not there has DEFAULT_SEEDS.
     """
@@ -134,6 +135,7 @@ class Figure:
     claim: str
     panels: tuple[Panel, ...]
     checks: tuple = ()
+    source: str = ""
     seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property

@@ -162,6 +162,7 @@ SAID = {  # fields that these words name by themselves, or that compute nothing
 def command(figure: Figure, size: str, seeds=None, runs_root=None) -> str:
     """The command that makes the runs of a figure where they are looked for."""
     words = ["./run_main_experiments.sh", "--figures", figure.id, *size_flag(size)]
+    words += ["--figures-from", figure.source] if figure.source else []
     words += ["--seeds", ",".join(map(str, seeds))] if seeds else []
     root = Path(runs_root or own_runs()).resolve()
     if root != HERE / "runs":

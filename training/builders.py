@@ -10,7 +10,7 @@ import torch
 import datasets
 import models
 import optimizers
-from configuration.choices import LOSSES, OPTIMIZERS
+from configuration.choices import LOSSES, OPTIMIZERS, definitions
 from configuration.config import RunConfig
 from training import losses, networks, update_rules
 
@@ -18,9 +18,26 @@ from training import losses, networks, update_rules
 def make_model(config: RunConfig, num_inputs: int, num_classes: int) -> torch.nn.Module:
     """The network of a configuration, its weights drawn from torch's default generator."""
     model = config.network_entry.load()(config, num_inputs, num_classes)
+    if not isinstance(model, torch.nn.Module):
+        raise ValueError(f"network '{config.network_kind}' is {model!r}; return a torch.nn.Module")
     if not hasattr(model, "backpropagate"):  # a module of one's own
         model.backpropagate = MethodType(models.Network.backpropagate, model)
     return model
+
+
+@torch.no_grad()
+def check_model(config: RunConfig, model, inputs, num_classes: int):
+    """Raises ValueError, one line, where a network of one's own has no (N, C) logits."""
+    if f"network {config.network_kind}" not in definitions(config):
+        return
+    with torch.random.fork_rng():
+        logits = model(inputs[:2])
+    if not (isinstance(logits, torch.Tensor) and logits.shape == (2, num_classes)):
+        shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else logits
+        raise ValueError(
+            f"network '{config.network_kind}' makes {shape} of 2 examples; return logits of shape"
+            f" (2, {num_classes})"
+        )
 
 
 def make_mlp(config: RunConfig, num_inputs: int, num_classes: int) -> models.MLP:

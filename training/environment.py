@@ -7,10 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+from configuration.choices import definitions
+
 HERE = Path(__file__).resolve().parent.parent
 
 
-def environment(arguments) -> dict:
+def environment(arguments, config) -> dict:
     """What computed the run: commit, versions, device, threads, command line, start time."""
     import numpy
     import torch
@@ -25,6 +27,7 @@ def environment(arguments) -> dict:
         return result.stdout.strip() if result.returncode == 0 else None
 
     on_gpu = arguments.device != "cpu"
+    own = definitions(config)
     words = [w.replace(str(HERE) + os.sep, "") for w in sys.argv]
     return {
         "command": " ".join(["python", *words]),
@@ -39,6 +42,7 @@ def environment(arguments) -> dict:
         "torch": torch.__version__,
         "numpy": numpy.__version__,
         "system": platform.platform(),
+        **({"definitions": own} if own else {}),
     }
 
 

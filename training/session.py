@@ -50,6 +50,7 @@ class Session:
                 for w in self.model.parameters():  # biases, too: the authors' first commit
                     w.mul_(config.init_scale)
         self.model.to(device=device, dtype=datasets.DTYPES[config.train_precision])
+        builders.check_model(config, self.model, self.data.train_inputs, task.num_classes)
         self.loss = builders.make_loss(config)
         self.collapse_dtype = datasets.DTYPES[config.softmax_precision]
         self.weights = list(self.model.parameters())

@@ -14,13 +14,13 @@ import pandas
 import pytest
 from house import CATALOG
 from matplotlib.colors import to_hex, to_rgba
+from pictures import BASE, EPOCHS, Places, curves_of, legend, texts, verticals
 
 import plots
 from configuration import runs
 from experiment.catalog import Catalog
 from experiment.figure import Curve, Figure, Panel
 from models import AUTHORS_ENCODER, MLP, Transformer
-from pictures import BASE, EPOCHS, Places, curves_of, legend, texts, verticals
 from plotting import appendix_panels
 
 FIVE = {

@@ -31,18 +31,18 @@ def run(folder, command, *more):
     return subprocess.run(words, cwd=folder, capture_output=True, text=True)
 
 
-def test_the_page_shows_one_of_each_and_three_commands():
+def test_the_page_shows_one_of_each_and_four_commands():
     for kind in ("Operation", "Loss", "Network", "Optimizer", "Figure", "Claim"):
         assert f"{kind}(" in EXAMPLE
-    assert len(COMMANDS) == 3
+    assert len(COMMANDS) == 4
 
 
 def test_the_figure_of_the_page_is_run_drawn_and_judged(folder):
-    first, second, third = COMMANDS
+    first, full, second, third = COMMANDS
     own = ("--runs", "own")
     done = run(folder, first, *own, "--out", "pictures")
     assert done.returncode == 0, done.stderr
-    for name in ("stablemax", "focal", "linear", "adagrad"):
+    for name in ("softmax", "focal", "linear", "adagrad"):
         assert f"finished  quick/x2_3y_{name} seed 42" in done.stdout
     assert (folder / "pictures" / "figure_mine_quick.png").stat().st_size > 10_000
     judged = run(folder, second, *own)
@@ -52,6 +52,30 @@ def test_the_figure_of_the_page_is_run_drawn_and_judged(folder):
     assert single.returncode == 0, single.stderr
     assert "complete after" in single.stdout
     assert all(not answer.stderr.count("Traceback") for answer in (done, judged, single))
+
+
+SLIPS = {  # what stands in the page's file: (what stands there instead, whose run, what is said)
+    "return -((1 - log_p.exp()) ** 2) * log_p": ("return log_p.mean()", "focal", "one term per"),
+    "(1, targets[:, None])": ("(1, targets)", "focal", "line 13: RuntimeError:"),
+    "    return torch.nn.Sequential(": ("    torch.nn.Sequential(", "linear", "torch.nn.Module"),
+    "model_dim, num_classes": ("model_dim, 3", "linear", "return logits of shape (2,"),
+    "torch.optim:Adagrad": ("torch.optim:Adagrda", "adagrad", "no function torch.optim:Adagrda"),
+    '("model_dim",)': ('("modle_dim",)', "linear", "did you mean model_dim?"),
+    "log_p.exp()) ** 2": ("log_p.exp()) ** 3", "focal", "computed with another loss focal"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_in_a_file_of_ones_own_is_one_line_and_no_traceback(slip, folder, tmp_path):
+    wrong, name, said = SLIPS[slip]
+    assert slip in EXAMPLE
+    (tmp_path / "my_figure.py").write_text(EXAMPLE.replace(slip, wrong))
+    train = f"python train.py --figures-from my_figure.py --quick --run x2_3y_{name} --runs"
+    if "another" in said:  # than that of the run that is there
+        assert run(folder, f"{train} '{tmp_path}/own'").returncode == 0
+    answer = run(tmp_path, f"{train} own")
+    assert answer.returncode == 2 and said in answer.stderr
+    assert answer.stderr.count("\n") == 1
 
 
 def test_a_run_with_names_of_ones_own_is_refused_where_its_file_is_not_named(folder):

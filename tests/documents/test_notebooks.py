@@ -6,10 +6,10 @@ import nbformat
 import pytest
 from house import CATALOG
 from nbclient import NotebookClient
+from pictures import write
 
 from conftest import ROOT
 from documents import notebooks
-from pictures import write
 
 # Notebook -> (its figures, what is in the parentheses of a call beside the figure, their size).
 NOTEBOOKS = {

@@ -6,6 +6,7 @@ from house import CATALOG, PAPER_RUNS, RELATED_RUNS
 import launch
 from experiment.catalog import load_figures
 from paper.figure_1 import ADD_STABLEMAX
+from plotting.curves import command
 
 
 def ids(*words) -> list[str]:
@@ -108,6 +109,14 @@ def figure(name, curves=CURVES):
 
 """
 
+CLAIMED = """
+from experiment.claim import Claim, Within, at_least
+from experiment.quantity import TEST, largest
+
+HIGH = Within(largest(MINE, TEST), at_least(0.9))
+CLAIM = Claim(panel="{panel}", words="It holds", paper="", source="", checks={checks})
+FIGURE = replace(figure("a"), checks=(CLAIM,))
+"""
 NEXT = OWN.count("\n") + 1  # the line after it
 
 
@@ -144,7 +153,7 @@ def test_a_file_may_hold_several_figures(own):
     [
         (
             "FIGURE = (\n",
-            f", its syntax: SyntaxError: '(' was never closed (rates.py, line {NEXT}",
+            f", line {NEXT}: SyntaxError: '(' was never closed (rates.py, line {NEXT}",
         ),
         ("\nFIGURE = figure(1 / 0)\n", f", line {NEXT + 1}: ZeroDivisionError: division by zero"),
         ("replace(CONFIG, lr=-1)\n", f", line {NEXT}: ValueError: lr -1: choose a learning rate"),
@@ -156,6 +165,21 @@ def test_a_file_may_hold_several_figures(own):
         ("", " has no FIGURE; it needs FIGURE = Figure(...) or FIGURES = (...)"),
         ("FIGURE = 3\n", " has no FIGURE; it needs"),
         ('FIGURES = (figure("a"), CONFIG)\n', " has no FIGURE; it needs"),
+        ("import sys\nsys.exit('gone')\n", f", line {NEXT + 1}: SystemExit: gone"),
+        ("raise OSError('two\\nlines')\n", f", line {NEXT}: OSError: two lines"),
+        (
+            'FIGURE = replace(figure("a"), panels=figure("a").panels[0])\n',
+            ": panels of figure 'a' is no tuple of these",
+        ),
+        ('FIGURE = figure("a", CURVES[0])\n', ": curves of panel 'a' is no tuple of these"),
+        ('FIGURE = figure("a", (Curve(run="x", label="b"),))\n', ": curve 'b' has run 'x', no Run"),
+        (
+            'FIGURE = figure("a", (Curve(run=replace(MINE, name="a/b c"), label="b"),))\n',
+            ": run 'a/b c': use letters",
+        ),
+        (CLAIMED.format(panel="b", checks="(HIGH,)"), ": a claim speaks of panel 'b'; choose from"),
+        (CLAIMED.format(panel="a", checks="HIGH"), ": checks of the claim 'It holds' is no tuple"),
+        (CLAIMED.format(panel="a", checks="()"), ": the claim 'It holds' has no check"),
     ],
 )
 def test_a_file_that_fails_is_told_in_one_line_with_the_place(last, said, own):
@@ -188,6 +212,12 @@ def test_a_file_that_is_not_there_or_no_python_is_refused(own, tmp_path):
         ('FIGURE = figure("s5")\n', "add_mine", "there is a figure 's5' already; rename it"),
         ('FIGURE = figure("x", CURVES[:1])\n', "add_stablemax",
          "there is a run 'add_stablemax' already; rename it"),
+        ('FIGURES = (figure("a"), figure("a"))\n', "add_mine", "there is a figure 'a' already"),
+        ('FIGURE = figure("a", (CURVES[0], Curve(run=replace(MINE, quick=None), label="b")))\n',
+         "add_mine", "there is a run 'add_mine' already; rename it"),
+        ('FIGURE = figure("all")\n', "add_mine", "a figure cannot be called 'all'"),
+        ('FIGURE = figure("1-3")\n', "add_mine", "a figure cannot be called '1-3'"),
+        ('FIGURE = figure("my fig")\n', "add_mine", "a figure cannot be called 'my fig'"),
     ],
 )  # fmt: skip
 def test_a_name_that_is_taken_is_refused(last, run, said, own):
@@ -195,6 +225,13 @@ def test_a_name_that_is_taken_is_refused(last, run, said, own):
     with pytest.raises(ValueError) as refused:
         CATALOG.with_file(path)
     assert str(refused.value).startswith(f"{path}: {said}")
+
+
+def test_a_figure_knows_its_file_so_that_a_command_can_name_it(own):
+    path = own()
+    (figure,) = load_figures(path)
+    assert figure.source == str(path)
+    assert command(figure, "full").endswith(f"--figures rates --figures-from {path}")
 
 
 def test_the_folder_of_the_file_is_not_where_modules_are_looked_for(own, tmp_path):

@@ -1,6 +1,6 @@
 """The eight trajectories measured from the authors' code, met with the same flags and seed.
 
-pytest --slow tests/test_parity.py: the onset of collapse in figure 2b, too, 3,000 epochs.
+pytest --slow tests/training/test_parity.py: the onset of collapse in figure 2b, too, 3,000 epochs.
 """
 
 import csv

@@ -3,11 +3,11 @@
 import pandas
 import pytest
 from house import CATALOG
+from pictures import write
 
 import plots
 from configuration import runs
 from paper.figure_1 import ADD_ORTHOADAMW
-from pictures import write
 
 
 @pytest.fixture

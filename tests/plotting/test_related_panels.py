@@ -11,11 +11,11 @@ import pandas
 import pytest
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
+from pictures import Places, curves_of, legend, texts
 
 import plots
 from configuration import runs
 from configuration.config import RunConfig
-from pictures import Places, curves_of, legend, texts
 from plotting import dimension_panels, map_panels, panels, step_panels
 from plotting.panels import Line
 
