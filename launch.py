@@ -410,7 +410,8 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     if run is not None:
         return 0 if compare(jobs, varied, options, plots) and not local.failed else 1
     drawn = draw(figures, options, seeds, plots)
-    say(f"open the notebook: {notebook_command(figures)}")
+    if figures and not figures[0].source:  # a notebook has no figure of one's own
+        say(f"open the notebook: {notebook_command(figures)}")
     return 0 if drawn and not local.failed else 1
 
 

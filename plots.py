@@ -186,16 +186,8 @@ def draw_figure(
 
 
 def _kind(panel: Panel):
-    """(drawing function, relative heights of its rows of axes) of a panel.
-
-    Raises:
-        ValueError: no kind of this name.
-    """
-    if callable(panel.kind):
-        return panel.kind, (3.0,)
-    if panel.kind not in KINDS:
-        raise ValueError(f"unknown kind of panel '{panel.kind}'; choose from {', '.join(KINDS)}")
-    return KINDS[panel.kind]
+    """(drawing function, relative heights of its rows of axes) of a panel."""
+    return (panel.kind, (3.0,)) if callable(panel.kind) else KINDS[panel.kind]
 
 
 def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str, make: str):

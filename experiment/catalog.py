@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from experiment.claim import Claim, Less, Within
-from experiment.figure import Curve, Figure, Panel, Run
+from experiment.figure import KINDS, Curve, Figure, Panel, Run
 
 RELATED, ALL = "related", "all"  # in a list of figures: all of the related systems; every figure
 
@@ -161,6 +161,13 @@ def _check(path, figure: Figure):
 
     panels = each(f"panels of figure '{figure.id}'", figure.panels, Panel)
     for panel in panels:
+        if not callable(panel.kind) and panel.kind not in KINDS:
+            near = difflib.get_close_matches(str(panel.kind), KINDS, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(
+                f"{path}: panel '{panel.id}' has kind {panel.kind!r}: {hint}choose from"
+                f" {', '.join(KINDS)}, or write a function"
+            )
         for curve in each(f"curves of panel '{panel.id}'", panel.curves, Curve):
             if not isinstance(curve.run, Run):
                 raise ValueError(f"{path}: curve '{curve.label}' has run {curve.run!r}, no Run")

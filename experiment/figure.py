@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 # where runs of that size are kept, below the root of all runs.
 SIZES = {"full": "", "cpu": "cpu/", "quick": "quick/"}
 DEFAULT_SEEDS = (42,)
+# The kinds of panel by name, which plots.py draws.
+KINDS = (
+    "accuracy", "collapse", "weight_norm", "nlm_cosine", "loss_and_l2", "absorption", "sweep",
+    "spectrum", "landscape", "landscape_test", "accuracy_log", "accuracy_log_epochs",
+    "accuracy_norm", "attention_norm", "steps_to_level", "best_accuracy", "delay_steps",
+    "delay_epochs", "surface", "surface_filter", "dimension", "lead",
+)  # fmt: skip
 
 
 def check_size(size: str) -> str:
@@ -103,7 +110,7 @@ class Panel:
 
     Attributes:
         id: as in the paper, such as "1a".
-        kind: how it is drawn: a name in plots.KINDS, such as "accuracy", or draw(axes, lines, end)
+        kind: how it is drawn: a name in KINDS, such as "accuracy", or draw(axes, lines, end)
             of a list of one axes, of lines (plotting.panels.Line) and the last epoch or None, which
             returns the entries of the legend.
         epochs: the x axis ends here (None: where the runs end); the full form only.

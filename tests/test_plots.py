@@ -14,6 +14,7 @@ import numpy
 import pytest
 from house import CATALOG, RELATED_RUNS
 from matplotlib.colors import to_hex
+from pictures import texts, write
 
 import plots
 from configuration import runs
@@ -22,7 +23,6 @@ from experiment.figure import Curve, Figure, Panel, Run
 from paper.figure_1 import ADD_ORTHOADAMW, ADD_SOFTMAX64, ADD_STABLEMAX
 from paper.figure_2 import COLLAPSE_RUNS
 from paper.figure_4 import PRODUCT_STABLEMAX
-from pictures import texts, write
 from plotting import curves, panels
 
 ROOT = Path(plots.__file__).resolve().parent
@@ -128,7 +128,7 @@ def test_ticks_count_thousands_only_on_long_axes(places):
     assert {"100", "200"} <= {t.get_text() for t in short.get_xticklabels()}
 
 
-def test_a_panel_may_be_drawn_by_a_function_and_an_unknown_kind_is_refused(places):
+def test_a_panel_may_be_drawn_by_a_function(places):
     def draw(axes, lines, end):
         (top,) = axes
         return top.plot([0, end], [len(line.replicates) for line in lines] * 2, label="mine")
@@ -140,9 +140,6 @@ def test_a_panel_may_be_drawn_by_a_function_and_an_unknown_kind_is_refused(place
     (axes,) = plots.draw_figure(figure, **places).axes
     assert list(legend(axes)) == ["mine"]
     assert axes.lines[0].get_xydata().tolist() == [[0, 1], [7, 1]]
-    unknown = replace(figure, panels=(replace(panel, kind="mine"),))
-    with pytest.raises(ValueError, match="unknown kind of panel 'mine'; choose from accuracy, "):
-        plots.draw_figure(unknown, **places)
 
 
 # ---------------------------------------------------------------------------------- collapse

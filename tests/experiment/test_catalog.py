@@ -177,6 +177,10 @@ def test_a_file_may_hold_several_figures(own):
             'FIGURE = figure("a", (Curve(run=replace(MINE, name="a/b c"), label="b"),))\n',
             ": run 'a/b c': use letters",
         ),
+        (
+            'FIGURE = replace(figure("a"), panels=(replace(figure("a").panels[0], kind="acuracy"),))\n',
+            ": panel 'a' has kind 'acuracy': did you mean accuracy?",
+        ),
         (CLAIMED.format(panel="b", checks="(HIGH,)"), ": a claim speaks of panel 'b'; choose from"),
         (CLAIMED.format(panel="a", checks="HIGH"), ": checks of the claim 'It holds' is no tuple"),
         (CLAIMED.format(panel="a", checks="()"), ": the claim 'It holds' has no check"),

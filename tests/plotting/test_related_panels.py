@@ -16,6 +16,7 @@ from pictures import Places, curves_of, legend, texts
 import plots
 from configuration import runs
 from configuration.config import RunConfig
+from experiment import figure as declared
 from plotting import dimension_panels, map_panels, panels, step_panels
 from plotting.panels import Line
 
@@ -531,6 +532,7 @@ def test_every_kind_of_panel_of_the_related_figures_is_there():
         "lead",
     }  # fmt: skip
     assert NEW.items() <= plots.KINDS.items()
+    assert tuple(plots.KINDS) == declared.KINDS  # by name, where nothing may be imported to draw
 
 
 @pytest.mark.parametrize("kind", NEW)
