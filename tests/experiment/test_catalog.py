@@ -178,7 +178,8 @@ def test_a_file_may_hold_several_figures(own):
             ": run 'a/b c': use letters",
         ),
         (
-            'FIGURE = replace(figure("a"), panels=(replace(figure("a").panels[0], kind="acuracy"),))\n',
+            'panel = replace(figure("a").panels[0], kind="acuracy")\n'
+            'FIGURE = replace(figure("a"), panels=(panel,))\n',
             ": panel 'a' has kind 'acuracy': did you mean accuracy?",
         ),
         (CLAIMED.format(panel="b", checks="(HIGH,)"), ": a claim speaks of panel 'b'; choose from"),
