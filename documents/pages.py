@@ -5,6 +5,7 @@ python -m documents --check      # exit 1 where a page is not what it would be m
 """
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -136,6 +137,21 @@ def verdicts() -> str:
     return "\n".join(f"- **{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items())
 
 
+def older_softmax() -> str:
+    """Which published softmax runs are older than the field `half_softmax`."""
+    found = {}
+    for path in sorted((ROOT / "results").glob("*/seed_*/config.json")):
+        settings = json.loads(path.read_text())
+        if settings["loss_function"] == "cross_entropy" and "half_softmax" not in settings:
+            found[path.parent.parent.name] = settings
+    parts = []
+    for figure in CATALOG.all.values():
+        older = len(found.keys() & {run.name for run in figure.runs})
+        if older:
+            parts.append(f"{figure.id} ({older} of {len(figure.runs)})")
+    return f"In figures: {', '.join(parts)}." if parts else "None is left."
+
+
 # ---------------------------------------------------------------------------------- the rest
 
 
@@ -168,7 +184,17 @@ def times() -> str:
 
 MAKERS = {
     f.__name__: f
-    for f in (scoreboard, counts, claims_paper, claims_related, verdicts, settings, columns, times)
+    for f in (
+        scoreboard,
+        counts,
+        claims_paper,
+        claims_related,
+        older_softmax,
+        verdicts,
+        settings,
+        columns,
+        times,
+    )
 } | {"folders": house.folders, "arrows": house.arrows}
 
 

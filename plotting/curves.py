@@ -165,7 +165,7 @@ def command(figure: Figure, size: str, seeds=None, runs_root=None) -> str:
     words += ["--figures-from", figure.source] if figure.source else []
     words += ["--seeds", ",".join(map(str, seeds))] if seeds else []
     root = Path(runs_root or own_runs()).resolve()
-    if root != HERE / "runs":
+    if root not in (HERE / "runs", Path(os.devnull)):  # nothing can be made below the latter
         words += ["--runs", min(str(root), os.path.relpath(root), key=len)]
     return shlex.join(words)
 

@@ -335,6 +335,7 @@ def test_the_command_makes_runs_where_they_are_looked_for(tmp_path, monkeypatch)
     plain = "./run_main_experiments.sh --figures 1"
     assert curves.command(FIGURE_1, "full") == plain
     assert curves.command(FIGURE_1, "full", runs_root=ROOT / "runs") == plain
+    assert curves.command(FIGURE_1, "full", runs_root="/dev/null") == plain  # published runs alone
     monkeypatch.chdir(tmp_path)
     elsewhere = curves.command(FIGURE_1, "quick", [1, 2], runs_root=tmp_path / "my runs")
     assert elsewhere == f"{plain} --quick --seeds 1,2 --runs 'my runs'"
