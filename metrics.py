@@ -146,11 +146,6 @@ def full_gradient(model: nn.Module, inputs: Tensor, targets: Tensor, loss) -> li
     return list(total)
 
 
-def correct_count(logits: Tensor, targets: Tensor) -> Tensor:
-    """Number of rows whose largest logit is the target's (D8). logits (N, C), targets (N,)."""
-    return (logits.argmax(1) == targets).sum()
-
-
 def is_among_largest(logits: Tensor, targets: Tensor, count: int = 5) -> Tensor:
     """(N,) whether the target is one of torch.topk's `count` largest logits, or of all C."""
     largest = logits.topk(min(count, logits.shape[1]), dim=1).indices  # (N, count)

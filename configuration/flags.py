@@ -24,6 +24,13 @@ GROUPS = {
 DEAD_FLAGS = {"temperature_schedule": "no schedule is defined in the paper or in the authors' code"}
 
 
+OTHER_NAMES = {
+    "--learning_rate": "--lr",
+    "--epochs": "--num_epochs",
+    "--steps": "--num_steps",
+    "--loss": "--loss_function",
+    "--operation": "--binary_operation",
+}  # what other projects call a flag
 LEFT = 40  # characters of the column of flags; choices that do not fit stand below all of them
 
 
@@ -60,9 +67,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         if message.startswith("unrecognized arguments:"):
             word = message.split(": ", 1)[1].split()[0]
-            near = difflib.get_close_matches(word, self._option_string_actions, 1, cutoff=0.6)
+            known, flag = self._option_string_actions, word.split("=")[0]
+            near = [OTHER_NAMES.get(flag)] if OTHER_NAMES.get(flag) in known else None
+            near = near or difflib.get_close_matches(flag, known, 1, cutoff=0.7)
             hint = f"did you mean {near[0]}? " if near else ""
-            message = self._elsewhere(word.split("=")[0])
+            message = self._elsewhere(flag)
             message = message or f"unknown flag {word}: {hint}see --help for all of them"
         self.exit(2, f"{self.prog}: {message}\n")
 

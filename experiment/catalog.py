@@ -101,6 +101,9 @@ class Catalog:
         for name in missing:
             if name in self.not_in:
                 raise ValueError(f"{word} is not in: {self.not_in[name]}")
+        figure = self.all.get(plain[:-1])
+        if figure and plain in (c.panel.split()[0] for c in figure.checks):
+            raise ValueError(f"{word} is a panel, drawn with its figure: ask for {plain[:-1]}")
         raise ValueError(f"unknown figure '{word}'; choose from {self.choices}")
 
     def run(self, name: str) -> Run:

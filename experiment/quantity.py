@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from experiment.figure import Run
@@ -64,10 +64,6 @@ class Quantity:
     unit: str
     runs: tuple[Run, ...]
     of: Callable[[Mapping[str, pandas.DataFrame]], float | Never]
-
-    def called(self, words: str) -> Quantity:
-        """The same quantity under words of one's own."""
-        return replace(self, words=words)
 
 
 class NotMeasured(Exception):
