@@ -135,11 +135,11 @@ FIGURE = Figure(
         ),
         Panel(
             id="controls 2b",
-            title="2b: float16 as a CPU computes it",
+            title="2b: float16 as CUDA and a CPU compute it",
             kind="collapse",
             curves=(
-                Curve(run=_COLLAPSE16, label="as CUDA computes it"),
-                Curve(run=ADD_SOFTMAX16_60_CPU, label="as a CPU computes it"),
+                Curve(run=_COLLAPSE16, label="CUDA"),
+                Curve(run=ADD_SOFTMAX16_60_CPU, label="CPU"),
             ),
             text="torch on a CPU rounds the sum of a float16 softmax, too.",
         ),
