@@ -288,7 +288,7 @@ def measure(
 
             terms, right, *rest = by_example(model, inputs, targets, quantities)
             found[f"{name}_loss"] = terms.mean()
-            found[f"{name}_accuracy"] = right.sum().double() / len(targets)  # D8
+            found[f"{name}_accuracy"] = right.sum().double() / len(targets)  # D8: exact
             if top5:
                 extra[f"{name}_top5"] = rest.pop(0).sum().double() / len(targets)
             if name == "train":
