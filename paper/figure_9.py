@@ -21,12 +21,12 @@ momentum is stated, and no released code has the schedule.
 - Sum of magnitudes (`--lr_scheduler_norm 1`): along these runs it is 227 to 257 times the
   Euclidean norm (of P independent normal numbers it is √(2P/π), here 262). At lr 3, as stated,
   test accuracy has 9 % at epoch 5,600, 30 % at 6,450, 57 % at 7,400, 77 % at 8,300 and 87 % at
-  9,150: the published curve, 7 to 8 % sooner. In figure 9 half of the set is collapsed at 6,100,
-  7,150 and 8,600 (float16, 32, 64; published 6,700, 7,800, 9,400) at 70 % of the data, float16 at
-  6,850 (6,400) at 60 %, but at 40 % float16 is at 40 % collapse at 9,400 (6,300) and float32 not
-  by 10,000. The divisor that would give all three pictures grows with the training set, about as
-  N^0.75, and no norm tried does. So the sum of magnitudes is the nearest reading of their words
-  that was found; that the authors used it cannot be shown.
+  9,150: the published curve, 7 to 8 % sooner. In figure 9 half of the set is collapsed at 6,150,
+  7,150 and 8,600 (float16, 32, 64; published 6,700, 7,800, 9,400) at 70 % of the data, at 7,100,
+  8,050 and 9,600 (6,400, 7,400, 8,800) at 60 %, but at 40 % float16 is at 40 % collapse at 9,800
+  (6,300) and float32 not by 10,000. The divisor that would give all three pictures grows with the
+  training set, and no norm tried does. So the sum of magnitudes is the nearest reading of their
+  words that was found; that the authors used it cannot be shown.
 
 Euclidean norm, mod 59, 70 %: lr 0.2: float16 has 87 % collapse at epoch 665 and test accuracy
 stays between 4 and 6 % to 2,000; float32 79 % at 996, test 13 to 14 % to 2,324; float64 passes 50
