@@ -347,8 +347,8 @@ def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -
         else:
             calls = [[folder] for each in folders for folder in each.values()]
         for call in calls:
-            made, done = call[0] / table, max((f / runs.SUMMARY).stat().st_mtime for f in call)
-            if not made.is_file() or made.stat().st_mtime < done:
+            made, done = call[0] / table, max((f / runs.METRICS).stat().st_mtime for f in call)
+            if not runs.has_derived(call[0], table) or made.stat().st_mtime < done:
                 print(f"computing {made}", flush=True)
                 fine = SURFACE_FLAGS[size] if table in runs.SURFACES.values() else ()
                 command = [

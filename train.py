@@ -85,13 +85,13 @@ def train(
 
     session = Session(config, device, compile)
     state = folder.load_checkpoint(map_location="cpu")
-    step, rows, seconds_before = 0, 0, 0.0
+    step, seconds_before = 0, 0.0
     diverged_at = stopped_at = None
     if state is not None:
         try:
             session.restore(state)
-            step, rows, seconds_before = state["step"], state["rows"], state["seconds"]
-            diverged_at, stopped_at = state["diverged_at"], state.get("stopped_at")
+            step, seconds_before = state["step"], state["seconds"]
+            diverged_at, stopped_at = state["diverged_at"], state["stopped_at"]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             path, reason = folder.path / runs.CHECKPOINT, str(error).strip().split("\n")[0][:120]
             raise runs.RunError(
@@ -110,7 +110,6 @@ def train(
             if config.save_weights:
                 folder.append_weights(session.flat_weights())
             folder.append(row)
-            rows += 1
             report(row, session.total_steps)
             if not is_finite(row):
                 diverged_at = step
@@ -120,14 +119,14 @@ def train(
             break
         stopping = stop_asked()
         if stopping or time.monotonic() - saved >= checkpoint_seconds:
-            folder.save_checkpoint(session.state(step, rows, seconds()))
+            folder.save_checkpoint(session.state(step, seconds()))
             saved = time.monotonic()
             if stopping:
                 raise Stopped(f"stopped after {step} of {session.total_steps} steps")
         session.update()
         step += 1
         row_due = True
-    folder.save_checkpoint(session.state(step, rows, seconds(), diverged_at, stopped_at))
+    folder.save_checkpoint(session.state(step, seconds(), diverged_at, stopped_at))
     summary = summarize(folder, step, seconds(), diverged_at, stopped_at)
     folder.write_summary(summary)
     return summary

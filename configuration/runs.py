@@ -5,12 +5,13 @@
     metrics.csv     one row per evaluation, appended and flushed; row 0 is the initial network
     weights.bin     with --save_weights: all weights at each row; 16 bytes of header, then the rows
     checkpoint.pt   everything a bit-identical continuation needs; replaced atomically
-    summary.json    written last: its presence means the run is complete
+    summary.json    written last: the run is complete where it fits the other files
     lock            held by the process that writes the folder
 
 Rows reach the disk before the checkpoint that follows them, and a continuation drops the rows that
 are younger than its checkpoint and computes them again: none is lost, none is doubled.
-Imports torch only where a checkpoint is written or read.
+Checkpoint and summary hold the SHA-256 of themselves, of config.json and of the rows; what does not
+fit is not believed. Imports torch only where a checkpoint is written or read.
 """
 
 import csv
@@ -19,12 +20,13 @@ import fcntl
 import io
 import json
 import os
+import secrets
 import struct
-import tempfile
 from pathlib import Path
 
 from configuration.choices import definitions
 from configuration.config import RunConfig
+from configuration.digests import Appended, digest, digest_of, json_digest, seal, unseal
 
 CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
     "config.json",
@@ -69,16 +71,15 @@ def replace_file(path: Path, write) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -88,7 +89,14 @@ def run_folder(root, name: str, seed: int) -> Path:
 
 
 def is_complete(folder) -> bool:
-    return (Path(folder) / SUMMARY).is_file()
+    """Whether the folder has a summary that fits what else is in it."""
+    if not (Path(folder) / SUMMARY).is_file():
+        return False
+    try:
+        read_summary(folder)
+    except RunError:
+        return False
+    return True
 
 
 def read_json(path) -> dict:
@@ -97,7 +105,9 @@ def read_json(path) -> dict:
         if not isinstance(value, dict):
             raise ValueError("not an object")
         return value
-    except ValueError as error:  # of JSON and of its encoding, too
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from None
+    except (ValueError, RecursionError) as error:  # of JSON and of its encoding, too
         raise RunError(f"{path} is damaged ({error}); delete its folder to run it again") from None
 
 
@@ -139,23 +149,116 @@ def read_config(folder) -> RunConfig:
 
 
 def read_summary(folder) -> dict:
-    return read_json(Path(folder) / SUMMARY)
+    """summary.json, after config.json and the rows were found to be those it was written for.
+
+    Raises:
+        RunError: they are not, or it is damaged or missing.
+    """
+    path = Path(folder) / SUMMARY
+    summary = read_json(path)
+    written = summary.get("sha256")
+    if not isinstance(written, dict):
+        raise RunError(f"{path} has no digests (sha256); delete its folder to run it again")
+    for name in (SUMMARY, CONFIG, METRICS):
+        if not _is_as_written(path.parent, name, summary):
+            raise RunError(
+                f"{path.parent / name} is not as the run left it; copy it again, or delete its"
+                " folder to run it again"
+            )
+    return summary
+
+
+def _is_as_written(folder, name, summary: dict) -> bool:
+    """Whether a file has the digest that the summary holds of it; of the summary, its own."""
+    written, path = summary["sha256"], Path(folder) / name
+    try:
+        if name == SUMMARY:
+            found = json_digest(_without_own(summary))
+        else:
+            found = digest_of(path)
+    except OSError:
+        return False
+    return written.get(name) == found
+
+
+def _without_own(summary: dict) -> dict:
+    others = {name: value for name, value in summary["sha256"].items() if name != SUMMARY}
+    return summary | {"sha256": others}
+
+
+def seal_summary(folder, summary: dict, names) -> dict:
+    """The summary with the digests of these files of the folder, and its own."""
+    digests = summary.get("sha256", {}) | {name: digest_of(Path(folder) / name) for name in names}
+    summary = _without_own(summary | {"sha256": digests})
+    summary["sha256"][SUMMARY] = json_digest(summary)
+    return summary
+
+
+def has_derived(folder, name) -> bool:
+    """Whether a further file of a complete run (WEIGHTS, LANDSCAPE ...) is there, and whole."""
+    try:
+        return _is_as_written(folder, name, read_summary(folder))
+    except RunError:
+        return False
+
+
+def write_derived(folder, texts: dict[str, str]):
+    """Writes files that were computed from a run, {name: content}, and their digests.
+
+    Raises:
+        RunError: the run is not complete.
+        OSError: they cannot be written.
+    """
+    folder = Path(folder)
+    summary = read_summary(folder)
+    for name, text in texts.items():
+        replace_file(folder / name, lambda file, text=text: file.write(text.encode()))
+    text = _as_json(seal_summary(folder, summary, texts))
+    replace_file(folder / SUMMARY, lambda file: file.write(text))
+
+
+def _as_json(value) -> bytes:
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_metrics(folder):
     """metrics.csv as a pandas DataFrame; an empty cell ("never", "undefined") is NaN.
 
     A last line without its end, as a process that is writing may leave it, is not read.
+
+    Raises:
+        RunError: it is missing, or not a table of numbers at rising steps.
     """
     import pandas
 
     path = Path(folder) / METRICS
     try:
         text = path.read_text()
-        return pandas.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
+        table = pandas.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
+        _check_table(table)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise RunError(f"{path} cannot be read ({reason}); run it again") from None
+        raise RunError(
+            f"{path} cannot be read ({reason}); delete its folder to run it again"
+        ) from None
+    return table
+
+
+def _check_table(table):
+    """Raises ValueError where a table is none of numbers at rising steps."""
+    import pandas
+
+    missing = [name for name in ("step", "epoch") if name not in table]
+    if missing:
+        raise ValueError(f"no column {missing[0]}")
+    if table.empty:
+        raise ValueError("no row")
+    odd = [name for name in table if not pandas.api.types.is_numeric_dtype(table[name])]
+    if odd:
+        raise ValueError(f"no numbers in column {odd[0]}")
+    for name in ("step", "epoch"):
+        if table[name].isna().any() or not (table[name].diff().iloc[1:] > 0).all():
+            raise ValueError(f"column {name} does not rise from row to row")
 
 
 def first_steps(metrics) -> dict:
@@ -183,6 +286,8 @@ def read_weights(folder):
     path = Path(folder) / WEIGHTS
     if not path.is_file():
         raise RunError(f"{path} does not exist; run it with --save_weights")
+    if (path.parent / SUMMARY).is_file() and not has_derived(folder, WEIGHTS):
+        raise RunError(f"{path} is not as the run left it; delete its folder to run it again")
     width, dtype = _weights_layout(path, read_config(folder))
     steps = read_metrics(folder)["step"].to_numpy(dtype="int64")
     if path.stat().st_size < WEIGHTS_HEADER.size + len(steps) * width * dtype.itemsize:
@@ -212,24 +317,31 @@ def load_final_state(folder) -> dict:
     path = Path(folder) / CHECKPOINT
     if not path.is_file():
         raise RunError(f"{path} does not exist; the weights need a run of your own")
-    if not is_complete(folder):
+    if not (path.parent / SUMMARY).is_file():
         raise RunError(f"{folder} is not a complete run; start it again to finish it")
-    return _load_checkpoint(path, "cpu")["model"]
+    rows = read_summary(folder)["sha256"][METRICS]
+    state = _load_checkpoint(path, "cpu")
+    if state["appended"][METRICS][1] != rows:
+        raise RunError(f"{path} is not of the run's end; delete {SUMMARY} and start it again")
+    return state["model"]
 
 
 def _load_checkpoint(path, map_location) -> dict:
     import torch
 
     try:
-        state = torch.load(path, map_location=map_location, weights_only=True)
-        if type(state["rows"]) is not int:  # without it nothing can be continued
-            raise ValueError("no number of rows")
-        return state
+        state = torch.load(unseal(path), map_location=map_location, weights_only=True)
+        of_this_run = state["config"] == digest_of(path.parent / CONFIG)
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).strip().split("\n")[0][:120]
         raise RunError(
             f"{path} is damaged ({reason}); delete it to compute this run again from step 0"
         ) from None
+    if not of_this_run:
+        raise RunError(
+            f"{path} is of another configuration; delete it to compute this run again from step 0"
+        )
+    return state
 
 
 def last_row(folder) -> dict | None:
@@ -281,6 +393,7 @@ class RunFolder:
         self.config = config
         self._lock = None
         self._columns = None
+        self._appended = {name: Appended(self.path / name) for name in (METRICS, WEIGHTS)}
 
     def __enter__(self):
         try:
@@ -348,15 +461,34 @@ class RunFolder:
         self._write_json(ENV, env)
 
     def write_summary(self, summary: dict):
-        self._write_json(SUMMARY, summary)
+        names = [name for name, file in self._appended.items() if file.size]
+        for name in names:
+            if digest_of(self.path / name) != self._appended[name].sha256:
+                raise RunError(
+                    f"{self.path / name} was changed while this run was writing it; delete"
+                    f" {CHECKPOINT} to compute this run again from step 0"
+                )
+        self._write_json(SUMMARY, seal_summary(self.path, summary, [CONFIG, *names]))
 
     def _write_json(self, name, value):
-        text = json.dumps(value, indent=1, allow_nan=False) + "\n"
-        self._replace(name, lambda file: file.write(text.encode()))
+        self._replace(name, lambda file: file.write(_as_json(value)))
 
     def _replace(self, name, write):
+        self._write(name, lambda: replace_file(self.path / name, write))
+
+    def _write(self, name, write):
+        """Writes a file; RunError where that fails, or where this process is no longer the one."""
         try:
-            replace_file(self.path / name, write)
+            held, there = os.fstat(self._lock.fileno()), os.stat(self.path / LOCK)
+            if not os.path.samestat(held, there):
+                raise FileNotFoundError
+        except OSError:
+            raise RunError(
+                f"{self.path / LOCK} was deleted or replaced while this run was writing; start it"
+                " again to continue"
+            ) from None
+        try:
+            write()
         except OSError as error:
             raise RunError(
                 f"cannot write {self.path / name} ({error.strerror}); free space or choose another"
@@ -365,56 +497,41 @@ class RunFolder:
 
     def append_weights(self, weights):
         """Adds a NumPy array (P,) to weights.bin, before the row of metrics.csv that it is of."""
-        try:
-            with open(self.path / WEIGHTS, "ab") as file:
-                if file.tell() == 0:
-                    file.write(WEIGHTS_HEADER.pack(b"weights1", weights.size))
-                file.write(weights.tobytes())
-        except OSError as error:
-            raise RunError(
-                f"cannot write {self.path / WEIGHTS} ({error.strerror}); free space, then start"
-                " again to continue"
-            ) from None
+        file, data = self._appended[WEIGHTS], weights.tobytes()
+        if file.size == 0:
+            data = WEIGHTS_HEADER.pack(b"weights1", weights.size) + data
+        self._write(WEIGHTS, lambda: file.append(data))
 
     def append(self, row: dict):
         """Adds a row to metrics.csv; values in full precision, None as an empty cell."""
+        file, text = self._appended[METRICS], io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
         if self._columns is None:
             self._columns = list(row)
+        if file.size == 0:
+            writer.writerow(self._columns)
         if list(row) != self._columns:
             raise RunError(
                 f"{self.path / METRICS} has other columns than this version writes; delete its"
                 " folder to run it again"
             )
-        try:
-            with open(self.path / METRICS, "a", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                if file.tell() == 0:
-                    writer.writerow(self._columns)
-                writer.writerow(["" if v is None else repr(v) for v in row.values()])
-        except OSError as error:
-            raise RunError(
-                f"cannot write {self.path / METRICS} ({error.strerror}); free space, then start"
-                " again to continue"
-            ) from None
+        writer.writerow(["" if v is None else repr(v) for v in row.values()])
+        self._write(METRICS, lambda: file.append(text.getvalue().encode()))
 
     def save_checkpoint(self, state: dict):
         """Replaces checkpoint.pt, after the rows written so far are on the disk."""
         import torch
 
-        for name in (METRICS, WEIGHTS):
-            if (self.path / name).is_file():
-                with open(self.path / name, "rb") as file:
-                    os.fsync(file.fileno())
+        marks = {name: file.mark() for name, file in self._appended.items()}
         buffer = io.BytesIO()  # on a full disk torch.save itself raises what is no OSError
-        torch.save(state, buffer)
-        self._replace(CHECKPOINT, lambda file: file.write(buffer.getbuffer()))
+        torch.save(state | {"config": digest_of(self.path / CONFIG), "appended": marks}, buffer)
+        self._replace(CHECKPOINT, lambda file: file.write(seal(buffer.getvalue())))
 
     def load_checkpoint(self, map_location="cpu") -> dict | None:
         """The last checkpoint, or None where the run has to start from step 0.
 
-        metrics.csv, and weights.bin where there is one, are cut back to the rows the checkpoint
-        knows of (all rows, without one).
-        `state["rows"]` is the number of rows at the time of the checkpoint.
+        metrics.csv, and weights.bin where there is one, are cut back to what they were at the time
+        of the checkpoint (to nothing, without one), a summary that does not fit them is deleted.
 
         Raises:
             RunError: checkpoint.pt or metrics.csv is damaged; says what to delete.
@@ -423,41 +540,22 @@ class RunFolder:
             for leftover in self.path.glob(f".{name}.*"):
                 leftover.unlink(missing_ok=True)
         path = self.path / CHECKPOINT
-        state = _load_checkpoint(path, map_location) if path.is_file() else None
-        rows = state["rows"] if state else 0
-        self._cut_metrics(rows)
-        self._cut_weights(rows)
-        return state
-
-    def _cut_weights(self, rows: int):
-        path = self.path / WEIGHTS
-        if rows == 0 or not self.config.save_weights:
-            path.unlink(missing_ok=True)
-            return
-        size = 0
         if path.is_file():
-            width, dtype = _weights_layout(path, self.config)
-            size = WEIGHTS_HEADER.size + rows * width * dtype.itemsize
-        if not 0 < size <= path.stat().st_size:
-            raise RunError(
-                f"{path} has fewer rows than checkpoint.pt knows of ({rows}); delete {CHECKPOINT}"
-                " to compute this run again from step 0"
-            )
-        os.truncate(path, size)
-
-    def _cut_metrics(self, rows: int):
-        path = self.path / METRICS
-        lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
-        complete = lines[:-1]  # what follows the last newline was cut off by a kill
-        if rows == 0:
-            path.unlink(missing_ok=True)
-            return
-        width = complete[0].count(b",") if complete else 0
-        good = complete[: rows + 1]
-        if len(good) < rows + 1 or any(line.count(b",") != width for line in good):
-            raise RunError(
-                f"{path} has fewer complete rows than checkpoint.pt knows of ({rows}); delete"
-                f" {CHECKPOINT} to compute this run again from step 0"
-            )
-        self._columns = good[0].decode(errors="replace").split(",")
-        self._replace(METRICS, lambda file: file.write(b"\n".join(good) + b"\n"))
+            state = _load_checkpoint(path, map_location)
+        elif (self.path / SUMMARY).is_file():
+            read_summary(self.path)  # says what is wrong with it
+            raise RunError(f"{self.path} is complete; --force runs it again")
+        else:
+            state = None
+        for name, file in self._appended.items():
+            size, sha256 = state["appended"][name] if state else (0, digest(b""))
+            if not file.cut(size, sha256):
+                raise RunError(
+                    f"{file.path} is not what it was when {CHECKPOINT} was written; delete"
+                    f" {CHECKPOINT} to compute this run again from step 0"
+                )
+        if state:
+            with open(self.path / METRICS, newline="") as file:
+                self._columns = next(csv.reader(file))
+        (self.path / SUMMARY).unlink(missing_ok=True)
+        return state

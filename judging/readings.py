@@ -117,7 +117,7 @@ def _values(line: Line, unit: str, kinds: set[str]) -> dict:
             values[f"{name} %, first to last"] = " to ".join(f"{x:.2f}" for x in ends)
     if "spectrum" in kinds:
         path = folder / runs.SPECTRUM
-        if path.is_file():
+        if runs.has_derived(folder, runs.SPECTRUM):
             shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
             for when in shares:
                 count = f"{frequencies_holding(shares[when])} of {len(shares)}"

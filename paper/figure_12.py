@@ -25,7 +25,7 @@ def frequencies(run: Run, column: str, level: float) -> Quantity:
         import pandas
 
         folder = tables[run].attrs["folder"]
-        if not (folder / runs.SPECTRUM).is_file():
+        if not runs.has_derived(folder, runs.SPECTRUM):
             short = "/".join(folder.parts[-3:])
             raise NotMeasured(
                 f"{short} has no spectrum; python -m weights.spectrum {short} makes it"

@@ -51,15 +51,15 @@ def along_radius(run: Run) -> Quantity:
         import numpy
         import pandas
 
-        path = tables[ADD_SGD_PATH].attrs["folder"] / runs.PATHS
-        if not path.is_file():
+        folder = tables[ADD_SGD_PATH].attrs["folder"]
+        if not runs.has_derived(folder, runs.PATHS):
             raise NotMeasured(
                 f"{ADD_SGD_PATH.name} has no {runs.PATHS}; python plots.py --figures 7 makes it"
             )
         start = fitted(run).of(tables)
         if isinstance(start, Never):
             return start
-        rows = pandas.read_csv(path)
+        rows = pandas.read_csv(folder / runs.PATHS)
         rows = rows[(rows["run"] == run.name) & (rows["step"] >= start)]
         moves = numpy.diff(rows[["a", "b"]].to_numpy(), axis=0)  # (steps - 1, 2)
         outwards = rows[["radial_a", "radial_b"]].to_numpy()[:-1]

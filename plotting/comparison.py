@@ -68,14 +68,18 @@ def load(words) -> tuple[list[Complete], list[str]]:
         if not inside:
             reason = "is no run folder" if folder.is_dir() else "does not exist"
             raise runs.RunError(f"{word} {reason}; {NOWHERE}")
-        missing = [f for f in inside if not runs.is_complete(f)]
-        if missing == inside:
-            raise runs.RunError(f"{word} is not complete; start it again to finish it")
-        notes += [f"{f.parent.name} {f.name} is not complete and left out" for f in missing]
+        unusable = {}
         for f in inside:
-            if f not in missing and f not in found:
+            try:
+                if not (f / runs.SUMMARY).is_file():
+                    raise runs.RunError(f"{f} is not complete; start it again to finish it")
                 config = runs.read_config(f)
                 found[f] = Complete(f, config, *read_folder(f, config))
+            except runs.RunError as error:
+                unusable[f] = error
+        if len(unusable) == len(inside):
+            raise next(iter(unusable.values()))
+        notes += [f"left out: {error}" for error in unusable.values()]
     return list(found.values()), notes
 
 

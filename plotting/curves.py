@@ -94,7 +94,7 @@ def find_replicates(
             break
         for seed in seeds_in(root / name) if seeds is None else seeds:
             folder = runs.run_folder(root, name, seed)
-            if seed in found or runs.is_complete(folder) != complete:
+            if seed in found or (folder / runs.SUMMARY).is_file() != complete:
                 continue
             if not complete and runs.last_row(folder) is None:
                 continue
@@ -120,27 +120,10 @@ def read_folder(folder: Path, expected: RunConfig) -> tuple[pandas.DataFrame, in
     if config != expected:
         changes = runs.differences(config, expected)
         raise runs.RunError(f"its configuration is not the declared one ({changes})")
-    metrics = runs.read_metrics(folder)
-    if metrics.empty:
-        raise runs.RunError(
-            f"{folder / runs.METRICS} has no row; delete its folder to run it again"
-        )
-    odd = [c for c in metrics if not pandas.api.types.is_numeric_dtype(metrics[c])]
-    odd += [c for c in ("step", "epoch") if c not in metrics]
-    if odd:
-        raise runs.RunError(
-            f"{folder / runs.METRICS} has no numbers in column {odd[0]}; delete its folder to run"
-            " it again"
-        )
-    if not runs.is_complete(folder):
-        return metrics, None
-    summary, last = runs.read_summary(folder), int(metrics["step"].iloc[-1])
-    if summary.get("steps", last) != last:
-        raise runs.RunError(
-            f"{folder / runs.METRICS} ends at step {last:,} and its run at {summary['steps']:,};"
-            " copy it again, or delete its folder to run it again"
-        )
-    return metrics, summary.get("diverged_at_step")
+    diverged_at = None
+    if (folder / runs.SUMMARY).is_file():
+        diverged_at = runs.read_summary(folder)["diverged_at_step"]
+    return runs.read_metrics(folder), diverged_at
 
 
 def progress(run: Run, size: str, metrics: pandas.DataFrame) -> str:

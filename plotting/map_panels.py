@@ -187,7 +187,7 @@ def _draw_surface(axes, lines: list[Line], normalisation: str) -> list[Line2D]:
         (line, r.folder / file)
         for line in lines
         for r in line.replicates
-        if (r.folder / file).is_file()
+        if runs.has_derived(r.folder, file)
     ]
     if not found:
         if lines:

@@ -31,7 +31,7 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         counts = []
         for replicate in line.replicates:
             path = replicate.folder / runs.SPECTRUM
-            if not path.is_file():
+            if not runs.has_derived(replicate.folder, runs.SPECTRUM):
                 missing.append(f"python -m weights.spectrum {short_path(replicate.folder)}")
                 continue
             shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
@@ -76,7 +76,8 @@ def draw_landscape_test(axes, lines: list[Line], end: int | None) -> list[Line2D
 
 
 def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D]:
-    found = [r.folder for x in lines for r in x.replicates if (r.folder / runs.LANDSCAPE).is_file()]
+    drawn = (r.folder for line in lines for r in line.replicates)
+    found = [f for f in drawn if all(runs.has_derived(f, n) for n in (runs.LANDSCAPE, runs.PATHS))]
     if not found:
         if lines:
             folders = " \\\n  ".join(short_path(line.replicates[0].folder) for line in lines)

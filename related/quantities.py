@@ -191,11 +191,11 @@ def surface_range(run: Run, column: str = "train_loss", normalisation: str = "te
         file = runs.SURFACES[normalisation]
         import pandas
 
-        path = tables[run].attrs["folder"] / file
-        if not path.is_file():
+        folder = tables[run].attrs["folder"]
+        if not runs.has_derived(folder, file):
             make = "python plots.py --figures landscape, with the run's --size, makes it"
             raise NotMeasured(f"{run.name} has no {file}; {make}")
-        values = pandas.read_csv(path)[column]
+        values = pandas.read_csv(folder / file)[column]
         return float(values.max() - values.min())
 
     kind = {"tensor": "per-tensor", "filter": "filter-normalised"}[normalisation]

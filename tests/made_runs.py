@@ -33,7 +33,16 @@ def table(**columns):
 def write_path(folder, run, steps, a, b):
     """landscape_paths.csv of one run; its weights point along the first direction."""
     rows = {"step": steps, "a": a, "b": b, "radial_a": 0.5, "radial_b": 0.0, "run": run}
-    pandas.DataFrame(rows).to_csv(folder / runs.PATHS, index=False)
+    derive(folder, runs.PATHS, rows)
+
+
+def derive(folder, name, columns):
+    """A table beside a complete run, which is made where there is none."""
+    if not runs.is_complete(folder):
+        with runs.RunFolder(folder, A.config) as opened:
+            opened.append({"step": 0, "epoch": 0})
+            opened.write_summary({"diverged_at_step": None})
+    runs.write_derived(folder, {name: pandas.DataFrame(columns).to_csv(index=False)})
 
 
 EARLY = Within(first(A, "test_accuracy", 0.5), at_most(20), "early")

@@ -491,6 +491,7 @@ def test_a_result_of_another_process_is_taken_as_it_is_even_with_force(launcher)
     with runs.RunFolder(launcher.folder("add_stablemax"), config) as folder:
         process = launcher.start(*quick_1("--force"))
         launcher.wait_for("end", 2)
+        folder.append({"step": 0, "epoch": 0, "train_accuracy": 0.5, "test_accuracy": 0.5})
         folder.write_summary({"diverged_at_step": None})
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0

@@ -13,6 +13,7 @@ import matplotlib.text
 import numpy
 import pytest
 from house import CATALOG, RELATED_RUNS
+from made_runs import derive
 from matplotlib.colors import to_hex
 from pictures import texts, write
 
@@ -592,7 +593,7 @@ def test_surfaces_of_own_runs_are_computed_in_each_normalisation(places, monkeyp
          "--surface", folder]
         for name in ("tensor", "filter")
     ]  # fmt: skip
-    (folder / "surface_tensor.csv").write_text("")
+    derive(folder, runs.SURFACES["tensor"], [])
     plots.compute_tables(CATALOG.related["landscape"], size="cpu", runs_root=places["runs_root"])
     assert [c[8] for c in calls[2:]] == ["filter"]
 

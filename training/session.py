@@ -254,7 +254,6 @@ class Session:
     def state(
         self,
         step: int,
-        rows: int,
         seconds: float,
         diverged_at: int | None = None,
         stopped_at: int | None = None,
@@ -262,7 +261,6 @@ class Session:
         on_gpu = self.device != "cpu"
         return {
             "step": step,
-            "rows": rows,
             "seconds": seconds,
             "diverged_at": diverged_at,
             "stopped_at": stopped_at,

@@ -181,14 +181,14 @@ def main(argv=None) -> int:
                 raise ValueError(f"--{next(iter(options))} is of --surface; add that or drop this")
             first = Path(given.folders[0])
             table, paths = trajectory_plane(given.folders, points)
-            written = {first / runs.LANDSCAPE: table, first / runs.PATHS: paths}
+            written = {runs.LANDSCAPE: table, runs.PATHS: paths}
         else:
-            table = surface(given.surface, **options)
-            name = runs.SURFACES[given.normalisation or "tensor"]
-            written = {Path(given.surface) / name: table}
-        for path, content in written.items():
-            content.to_csv(path, index=False)
-            print(path)
+            first = Path(given.surface)
+            written = {runs.SURFACES[given.normalisation or "tensor"]: surface(first, **options)}
+        texts = {name: table.to_csv(index=False) for name, table in written.items()}
+        runs.write_derived(first, texts)
+        for name in texts:
+            print(first / name)
     except (OSError, ValueError, runs.RunError) as error:
         print(f"landscape.py: {error}", file=sys.stderr)
         return 2

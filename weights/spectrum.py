@@ -8,6 +8,7 @@ weight_panels.py draws it. Imports torch only where a network is rebuilt.
 """
 
 import csv
+import io
 import sys
 from pathlib import Path
 
@@ -97,11 +98,11 @@ def main(argv=None) -> int:
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="with checkpoint.pt")
     try:
         for folder in map(Path, parser.parse_args(argv).folders):
-            rows = spectrum(folder)
-            with open(folder / runs.SPECTRUM, "w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(spectrum(folder))
+            runs.write_derived(folder, {runs.SPECTRUM: text.getvalue()})
             print(folder / runs.SPECTRUM)
     except (OSError, ValueError, runs.RunError) as error:
         print(f"spectrum.py: {error}", file=sys.stderr)

@@ -1,8 +1,11 @@
 """Run folders: one writer, one configuration, rows and checkpoints that survive anything."""
 
+import hashlib
 import json
 import multiprocessing
 import os
+import stat
+import zipfile
 from dataclasses import asdict, replace
 
 import pytest
@@ -10,6 +13,7 @@ import torch
 
 from configuration import runs
 from configuration.config import RunConfig
+from configuration.digests import seal
 
 CONFIG = RunConfig(lr=0.01)
 
@@ -115,7 +119,7 @@ def test_checkpoint_drops_the_rows_that_came_after_it(tmp_path):
     with runs.RunFolder(tmp_path, CONFIG) as folder:
         folder.append(row(0))
         folder.append(row(10))
-        folder.save_checkpoint({"rows": 2, "weights": torch.arange(3)})
+        folder.save_checkpoint({"weights": torch.arange(3)})
         folder.append(row(20))
     with open(tmp_path / runs.METRICS, "a") as file:
         file.write("30,30,0.")  # a line that a kill cut off
@@ -139,7 +143,7 @@ def test_without_a_checkpoint_the_table_starts_again(tmp_path):
 def test_damaged_checkpoint_says_what_to_delete_and_keeps_the_rows(tmp_path, damage):
     with runs.RunFolder(tmp_path, CONFIG) as folder:
         folder.append(row(0))
-        folder.save_checkpoint({"rows": 1, "weights": torch.zeros(1000)})
+        folder.save_checkpoint({"weights": torch.zeros(1000)})
     path = tmp_path / runs.CHECKPOINT
     path.write_bytes(path.read_bytes()[:1000] if damage is None else damage)
     with runs.RunFolder(tmp_path, CONFIG) as folder:
@@ -153,12 +157,12 @@ def test_table_shorter_than_its_checkpoint_is_refused(tmp_path):
     with runs.RunFolder(tmp_path, CONFIG) as folder:
         folder.append(row(0))
         folder.append(row(1))
-        folder.save_checkpoint({"rows": 2})
+        folder.save_checkpoint({})
     text = (tmp_path / runs.METRICS).read_text()
     (tmp_path / runs.METRICS).write_text(text[:-3])
     with (
         runs.RunFolder(tmp_path, CONFIG) as folder,
-        pytest.raises(runs.RunError, match="fewer complete rows"),
+        pytest.raises(runs.RunError, match="not what it was when .* delete checkpoint.pt"),
     ):
         folder.load_checkpoint()
 
@@ -184,7 +188,7 @@ def test_last_row_ignores_an_unfinished_line(tmp_path):
 def test_clearing_forgets_results_and_keeps_the_configuration(tmp_path):
     with runs.RunFolder(tmp_path, CONFIG) as folder:
         folder.append(row(0))
-        folder.save_checkpoint({"rows": 1})
+        folder.save_checkpoint({})
         folder.write_summary({"steps": 0})
         assert runs.is_complete(tmp_path)
         folder.clear()
@@ -206,14 +210,14 @@ def test_place_that_cannot_be_a_folder_is_one_line(tmp_path):
 def test_interrupted_replacement_leaves_the_old_file(tmp_path, monkeypatch):
     with runs.RunFolder(tmp_path, CONFIG) as folder:
         folder.append(row(0))
-        folder.save_checkpoint({"rows": 1, "step": 1})
+        folder.save_checkpoint({"step": 1})
 
         def fail(*_):
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "replace", fail)
         with pytest.raises(runs.RunError, match="No space left"):
-            folder.save_checkpoint({"rows": 1, "step": 2})
+            folder.save_checkpoint({"step": 2})
         monkeypatch.undo()
         assert folder.load_checkpoint()["step"] == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == [
@@ -264,12 +268,10 @@ def test_start_that_computed_nothing_gives_its_folder_to_another_configuration(t
         pass
 
 
-@pytest.mark.parametrize("header", [b"step,epoch,other\n", b"step,epoch,\xff\n"])
-def test_rows_of_another_version_are_refused_with_the_file_and_the_remedy(tmp_path, header):
+def test_rows_of_another_version_are_refused_with_the_file_and_the_remedy(tmp_path):
     with runs.RunFolder(tmp_path, CONFIG) as folder:
-        folder.append(row(0))
-        folder.save_checkpoint({"rows": 1})
-    (tmp_path / runs.METRICS).write_bytes(header + b"0,0,1\n")
+        folder.append({"step": 0, "epoch": 0, "other": 1})
+        folder.save_checkpoint({})
     with runs.RunFolder(tmp_path, CONFIG) as folder:
         folder.load_checkpoint()
         with pytest.raises(runs.RunError, match="other columns .* delete its folder"):
@@ -300,8 +302,244 @@ def test_file_that_cannot_be_replaced_stays_and_leaves_nothing_beside_it(tmp_pat
 def test_weights_of_an_unfinished_run_are_not_its_final_ones(tmp_path):
     with runs.RunFolder(tmp_path, CONFIG) as folder:
         folder.append(row(0))
-        folder.save_checkpoint({"rows": 1, "model": {"w": 1}})
+        folder.save_checkpoint({"model": {"w": 1}})
         with pytest.raises(runs.RunError, match="not a complete run; start it again"):
             runs.load_final_state(tmp_path)
         folder.write_summary({"steps": 0})
     assert runs.load_final_state(tmp_path) == {"w": 1}
+
+
+# ---------------------------------------------------------------------------------- digests
+
+
+def complete(path):
+    """A complete run of two rows with a derived table."""
+    with runs.RunFolder(path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.append(row(10, 0.5))
+        folder.save_checkpoint({"model": {"w": 1}})
+        folder.write_summary({"steps": 10, "diverged_at_step": None})
+    runs.write_derived(path, {runs.SPECTRUM: "frequency,final\n1,0.5\n"})
+    return path
+
+
+def continued(path, config=CONFIG):
+    with runs.RunFolder(path, config) as folder:
+        return folder.load_checkpoint()
+
+
+def refusal(path, config=CONFIG) -> str:
+    before = {p: p.read_bytes() for p in path.iterdir() if p.name != runs.LOCK}
+    with pytest.raises(runs.RunError) as caught:
+        continued(path, config)
+    assert before == {p: p.read_bytes() for p in path.iterdir() if p.name != runs.LOCK}
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_checkpoint_is_an_archive_whose_comment_is_the_digest_of_the_rest(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.save_checkpoint({"weights": torch.arange(3)})
+    path = tmp_path / runs.CHECKPOINT
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        data, comment = path.read_bytes(), archive.comment
+    assert data.endswith(comment)
+    assert comment.decode() == hashlib.sha256(data[: -len(comment)]).hexdigest()
+    assert torch.equal(torch.load(path)["weights"], torch.arange(3))
+
+
+def test_checkpoint_with_any_byte_changed_cut_or_added_is_refused(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.save_checkpoint({"weights": torch.zeros(3)})
+        path = tmp_path / runs.CHECKPOINT
+        whole = path.read_bytes()
+        flipped = (
+            whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :] for i in range(len(whole))
+        )
+        others = [whole[:n] for n in (0, 1, 64, len(whole) - 1)] + [whole + b"\0", whole + whole]
+        count = 0
+        for count, data in enumerate((*flipped, *others), 1):  # noqa: B007
+            path.write_bytes(data)
+            with pytest.raises(runs.RunError, match=r"damaged .*delete it to compute this run"):
+                folder.load_checkpoint()
+        assert count > 500
+        path.write_bytes(whole)
+        assert folder.load_checkpoint()["weights"].tolist() == [0, 0, 0]
+
+
+def test_checkpoint_without_a_digest_is_refused(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.save_checkpoint({})
+    torch.save(torch.load(tmp_path / runs.CHECKPOINT), tmp_path / runs.CHECKPOINT)
+    assert "or it has none" in refusal(tmp_path)
+
+
+def test_checkpoint_of_another_configuration_is_refused(tmp_path):
+    for name, config in (("a", CONFIG), ("b", replace(CONFIG, seed=43))):
+        with runs.RunFolder(tmp_path / name, config) as folder:
+            folder.append(row(0))
+            folder.save_checkpoint({})
+    os.replace(tmp_path / "a" / runs.CHECKPOINT, tmp_path / "b" / runs.CHECKPOINT)
+    assert "of another configuration; delete it" in refusal(tmp_path / "b", config)
+
+
+ALTERED = {
+    "a digit": lambda rows: [rows[0], rows[1].replace(b"1", b"2", 1), *rows[2:]],
+    "twice": lambda rows: [*rows[:2], rows[1], *rows[2:]],
+    "swapped": lambda rows: [rows[0], rows[2], rows[1], *rows[3:]],
+    "lost": lambda rows: [rows[0], *rows[2:]],
+    "CRLF": lambda rows: [r.replace(b"\n", b"\r\n") for r in rows],
+    "another header": lambda rows: [rows[0].replace(b"train", b"tests"), *rows[1:]],
+    "NUL": lambda rows: [*rows[:2], b"\0" * len(rows[2]), *rows[3:]],
+    "empty": lambda rows: [],
+}
+
+
+@pytest.mark.parametrize("change", ALTERED.values(), ids=ALTERED)
+def test_altered_rows_are_neither_continued_nor_complete(tmp_path, change):
+    begun = tmp_path / "begun"
+    with runs.RunFolder(begun, CONFIG) as folder:
+        folder.append(row(0))
+        folder.append(row(10))
+        folder.save_checkpoint({})
+        folder.append(row(20))
+    whole = complete(tmp_path / "whole")
+    for path in (begun, whole):
+        lines = (path / runs.METRICS).read_bytes().splitlines(keepends=True)
+        (path / runs.METRICS).write_bytes(b"".join(change(lines)))
+    assert "metrics.csv is not what it was" in refusal(begun)
+    assert not runs.is_complete(whole)
+    with pytest.raises(runs.RunError, match=r"metrics.csv is not as the run left it; copy"):
+        runs.read_summary(whole)
+    assert "delete checkpoint.pt" in refusal(whole)
+    (whole / runs.CHECKPOINT).unlink()
+    assert "copy it again" in refusal(whole)
+
+
+def test_summary_that_was_altered_is_not_believed_and_written_again(tmp_path):
+    path = complete(tmp_path) / runs.SUMMARY
+    for old, new in ((b"10", b"20"), (b"steps", b"stops"), (b"sha256", b"sha512"), (b"}", b"")):
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace(old, new, 1))
+        assert not runs.is_complete(tmp_path)
+        path.write_bytes(whole)
+    path.write_bytes(b"")
+    assert continued(tmp_path)["model"] == {"w": 1}
+    assert not path.exists()
+
+
+def test_configuration_swapped_under_a_complete_run_is_not_believed(tmp_path):
+    path = complete(tmp_path) / runs.CONFIG
+    path.write_text(json.dumps(asdict(replace(CONFIG, lr=0.02))))
+    assert not runs.is_complete(tmp_path)
+    with pytest.raises(runs.RunError, match=r"config.json is not as the run left it"):
+        runs.read_summary(tmp_path)
+
+
+def test_derived_table_counts_only_as_it_was_written(tmp_path):
+    complete(tmp_path)
+    assert runs.is_complete(tmp_path) and runs.has_derived(tmp_path, runs.SPECTRUM)
+    assert not runs.has_derived(tmp_path, runs.LANDSCAPE)
+    (tmp_path / runs.LANDSCAPE).write_text("a,b\n")  # by nobody of ours
+    (tmp_path / runs.SPECTRUM).write_text("frequency,final\n1,0.6\n")
+    assert not runs.has_derived(tmp_path, runs.LANDSCAPE)
+    assert not runs.has_derived(tmp_path, runs.SPECTRUM)
+    assert runs.is_complete(tmp_path)
+
+
+def test_checkpoint_of_the_middle_is_not_taken_for_the_final_one(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        folder.save_checkpoint({"model": {"w": 0}})
+        middle = (tmp_path / runs.CHECKPOINT).read_bytes()
+        folder.append(row(10))
+        folder.save_checkpoint({"model": {"w": 1}})
+        folder.write_summary({"steps": 10})
+    assert runs.load_final_state(tmp_path) == {"w": 1}
+    (tmp_path / runs.CHECKPOINT).write_bytes(middle)
+    with pytest.raises(runs.RunError, match="not of the run's end"):
+        runs.load_final_state(tmp_path)
+
+
+@pytest.mark.parametrize("write", ["row", "checkpoint", "summary"])
+def test_writer_whose_lock_is_gone_stops_before_it_writes(tmp_path, write):
+    with runs.RunFolder(tmp_path, CONFIG) as first:
+        first.append(row(0))
+        (tmp_path / runs.LOCK).unlink()
+        with runs.RunFolder(tmp_path, CONFIG) as second:
+            second.load_checkpoint()
+            second.append(row(0, 0.25))
+            calls = {
+                "row": lambda: first.append(row(10)),
+                "checkpoint": lambda: first.save_checkpoint({}),
+                "summary": lambda: first.write_summary({}),
+            }
+            with pytest.raises(runs.RunError):
+                calls[write]()
+    assert rows_of(tmp_path) == ["0,0,0.25"]
+    assert not {runs.CHECKPOINT, runs.SUMMARY} & {p.name for p in tmp_path.iterdir()}
+
+
+def test_rows_deleted_or_changed_under_their_writer_are_noticed(tmp_path):
+    path = tmp_path / runs.METRICS
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0))
+        text = path.read_text()
+        path.unlink()
+        for replaced in (None, text + "10,10,0.1\n"):
+            if replaced is not None:
+                path.write_text(replaced)
+            with pytest.raises(runs.RunError, match="cannot write .*metrics.csv"):
+                folder.append(row(10))
+        path.write_text(text.replace("0.1", "0.2"))
+        with pytest.raises(runs.RunError, match="changed while this run was writing it"):
+            folder.write_summary({})
+        path.write_text(text)
+        folder.write_summary({})
+    assert runs.is_complete(tmp_path)
+
+
+def test_an_archive_is_sealed_once():
+    with pytest.raises(ValueError, match="comment already"):
+        seal(b"PK\5\6" + b"\0" * 18 + b"a comment")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("step,epoch,train_loss\n0,0,1\n,1,1\n", "column step does not rise"),
+        ("step,epoch,train_loss\n0,0,1\n0,1,1\n", "column step does not rise"),
+        ("step,epoch,train_loss\n0,0,1\n1,0,1\n", "column epoch does not rise"),
+        ("step,epoch,train_loss\n0,0,word\n", "no numbers in column train_loss"),
+        ("step,epoch,train_loss\n0,0,\0\n", "no numbers in column train_loss"),
+        ("step,train_loss\n0,1\n", "no column epoch"),
+        ("step,epoch,train_loss\n", "no row"),
+        ("", "No columns"),
+    ],
+)
+def test_table_that_is_none_of_numbers_at_rising_steps_is_one_line(tmp_path, text, reason):
+    (tmp_path / runs.METRICS).write_text(text)
+    with pytest.raises(runs.RunError, match=rf"metrics.csv cannot be read \(.*{reason}.*delete"):
+        runs.read_metrics(tmp_path)
+
+
+def test_configuration_nested_too_deeply_or_unreadable_is_one_line(tmp_path):
+    (tmp_path / runs.CONFIG).write_text("[" * 200_000)
+    with pytest.raises(runs.RunError, match=r"config.json is damaged .*delete"):
+        runs.read_config(tmp_path)
+    (tmp_path / runs.SUMMARY).mkdir()
+    with pytest.raises(runs.RunError, match=r"summary.json cannot be read"):
+        runs.read_summary(tmp_path)
+
+
+def test_files_have_the_permissions_that_the_user_asks_for(tmp_path):
+    before = os.umask(0o027)
+    try:
+        complete(tmp_path)
+    finally:
+        os.umask(before)
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o640}, modes

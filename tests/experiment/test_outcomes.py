@@ -8,7 +8,7 @@ import math
 import numpy
 import pandas
 import pytest
-from made_runs import A, B
+from made_runs import A, B, derive
 
 from configuration.runs import SURFACES
 from experiment.claim import Less, at_most
@@ -337,7 +337,7 @@ def test_the_range_of_a_surface_is_read_beside_the_run(tmp_path):
     with pytest.raises(NotMeasured, match=SURFACES["tensor"]):
         quantity.of({B: metrics})
     losses = {"train_loss": [0.5, 3.0, 20.5], "test_loss": [1.0, 2.0, 4.5]}
-    pandas.DataFrame(losses).to_csv(tmp_path / SURFACES["tensor"], index=False)
+    derive(tmp_path, SURFACES["tensor"], losses)
     assert quantity.of({B: metrics}) == 20
     assert surface_range(B, "test_loss").of({B: metrics}) == 3.5
     with pytest.raises(NotMeasured, match=SURFACES["filter"]):

@@ -1,8 +1,8 @@
 """What a figure's runs measured is printed with what tells the rows apart and what it is about."""
 
-import pandas
 import pytest
 from house import CATALOG
+from made_runs import derive
 from pictures import write
 
 import plots
@@ -147,8 +147,7 @@ def test_measured_counts_the_frequencies_of_figure_12(there, places, capsys):
     if there:
         table = {"operand": "first", "frequency": [1, 2, 3, 4], "initial": 0.25,
                  "final": [0.9, 0.05, 0.03, 0.02]}  # fmt: skip
-        path = runs.run_folder(places["runs_root"], run.name, 42) / runs.SPECTRUM
-        pandas.DataFrame(table).to_csv(path, index=False)
+        derive(runs.run_folder(places["runs_root"], run.name, 42), runs.SPECTRUM, table)
     plots.measured("12", **places)
     _, names, row, *_ = printed(capsys)
     assert ("frequencies" in names) == there

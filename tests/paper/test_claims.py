@@ -6,7 +6,7 @@ import numpy
 import pandas
 import pytest
 from house import CATALOG, CLAIMS, PAPER_RUNS, RELATED_CLAIMS
-from made_runs import write_path
+from made_runs import derive, write_path
 
 from configuration import runs
 from conftest import ROOT
@@ -99,7 +99,7 @@ def test_a_claim_can_be_asked_of_runs_that_have_just_begun(one, tmp_path):
 @pytest.mark.parametrize("one", CLAIMS, ids=ids(CLAIMS))
 def test_claim_reads_what_its_runs_record_and_asks_for_epochs_that_they_have(one, tmp_path):
     shares = pandas.DataFrame({"frequency": [1, 2, 3], "initial": 1 / 3, "final": 1 / 3})
-    shares.to_csv(tmp_path / runs.SPECTRUM)
+    derive(tmp_path, runs.SPECTRUM, shares)
     write_path(tmp_path, str(one.runs[0]) if one.runs else "", [10**6, 10**7], [0, 1], [0, 0])
     columns, values = read_by(one, tmp_path)
     # Every level is reached in these runs: a Never is an epoch past the end of the run.

@@ -13,6 +13,7 @@ import numpy
 import pandas
 import pytest
 from house import CATALOG
+from made_runs import derive
 from matplotlib.colors import to_hex, to_rgba
 from pictures import BASE, EPOCHS, Places, curves_of, legend, texts, verticals
 
@@ -213,7 +214,7 @@ def test_the_spectrum_is_drawn_from_its_table_in_percent(places):
         ("second", 1, 0.4, 0.9), ("second", 2, 0.2, 0.0), ("second", 3, 0.4, 0.1),
     ]  # fmt: skip
     table = pandas.DataFrame(rows, columns=["operand", "frequency", "initial", "final"])
-    table.to_csv(places.folder(run) / runs.SPECTRUM, index=False)
+    derive(places.folder(run), runs.SPECTRUM, table)
     axes = places.draw("spectrum", (run, "StableMax"))
     color, _ = legend(axes)["StableMax: 90 % of the power in 1 of 3 (initially 3)"]
     initial, final = curves_of(axes, color)
@@ -241,14 +242,14 @@ def plane(places, run, others=()):
         for b in values
         for a in values
     ]
-    pandas.DataFrame(rows).to_csv(places.folder(run) / runs.LANDSCAPE, index=False)
+    derive(places.folder(run), runs.LANDSCAPE, rows)
     paths = [
         {"run": r.name, "step": s, "a": s * 0.1, "b": s * k * 0.05, "in_plane": 0.5 + 0.1 * k,
          "radial_a": 0.3, "radial_b": -0.2}
         for k, r in enumerate([run, *others])
         for s in (0, 5, 10)
     ]  # fmt: skip
-    pandas.DataFrame(paths).to_csv(places.folder(run) / runs.PATHS, index=False)
+    derive(places.folder(run), runs.PATHS, paths)
 
 
 @pytest.mark.parametrize(
@@ -301,10 +302,9 @@ def test_the_arrow_starts_at_the_first_runs_end_along_its_weights(places):
 def test_a_loss_of_exactly_zero_is_drawn(places):
     run = places.write("one", test_accuracy=EARLY)
     plane(places, run)
-    path = places.folder(run) / runs.LANDSCAPE
-    table = pandas.read_csv(path)
+    table = pandas.read_csv(places.folder(run) / runs.LANDSCAPE)
     table.loc[table["a"] > 1, "train_loss"] = 0.0
-    table.to_csv(path, index=False)
+    derive(places.folder(run), runs.LANDSCAPE, table)
     axes = places.draw("landscape", (run, "SGD"))
     (filled,) = [c for c in axes.collections if hasattr(c, "levels")]
     assert filled.get_paths()[0].contains_point((1.98, 0.5))
@@ -372,7 +372,7 @@ def test_missing_tables_are_computed_once_from_own_runs(places, calls):
     assert [c[3] for c in calls] == [places.folder(one, 42), *both]
     calls.clear()
     for folder in both:
-        (folder / runs.SPECTRUM).write_text("")
+        derive(folder, runs.SPECTRUM, [])
     plots.compute_tables(figure("spectrum", two), runs_root=own)
     assert calls == []
     plots.compute_tables(figure("accuracy", one), runs_root=own)
@@ -381,9 +381,8 @@ def test_missing_tables_are_computed_once_from_own_runs(places, calls):
 
 def test_a_table_older_than_its_run_is_computed_again(places, calls):
     run = places.write("one", test_accuracy=EARLY)
-    table = places.folder(run) / runs.SPECTRUM
-    table.write_text("")
-    os.utime(table, (1, 1))
+    derive(places.folder(run), runs.SPECTRUM, [])
+    os.utime(places.folder(run) / runs.SPECTRUM, (1, 1))
     plots.compute_tables(figure("spectrum", run), runs_root=places.roots["runs_root"])
     assert len(calls) == 1
 

@@ -128,7 +128,7 @@ def test_more_curves_than_the_palette_has_colours_all_differ(write):
 def test_a_seed_that_is_not_complete_is_left_out_and_named(write):
     write("x", 43, complete=False)
     picture, _ = plots.compare([write("x").parent])
-    assert "x seed_43 is not complete and left out" in texts(picture)
+    assert "seed_43 is not complete" in texts(picture)
     assert "n = 2" not in texts(picture)
 
 

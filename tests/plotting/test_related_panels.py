@@ -7,8 +7,8 @@ import math
 from dataclasses import replace
 
 import numpy
-import pandas
 import pytest
+from made_runs import derive
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
 from pictures import Places, curves_of, legend, texts
@@ -299,11 +299,12 @@ def surface(places, run, file, factor=1.0, seed=42):
     side = numpy.linspace(-1, 1, 5)
     a, b = (x.ravel() for x in numpy.meshgrid(side, side))
     loss = 0.25 + factor * (a**2 + b)
-    pandas.DataFrame(
+    derive(
+        places.folder(run, seed), file,
         {"a": a, "b": b, "train_loss": loss, "test_loss": 2 * loss,
          "train_accuracy": 1 - 0.1 * numpy.abs(a), "test_accuracy": 0.5,
          "train_examples": 512, "test_examples": 1_300}
-    ).to_csv(places.folder(run, seed) / file, index=False)  # fmt: skip
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy
 import pandas
 import pytest
 from house import RELATED_CLAIMS, RELATED_RUNS
+from made_runs import derive
 
 from configuration import runs
 from configuration.config import RunConfig
@@ -61,7 +62,7 @@ def table_of(config, folder, fitted, grokked):
 def folder(tmp_path):
     surface = pandas.DataFrame({"a": [0.0, 1], "b": [0.0, 0], "train_loss": [0.1, 9]})
     for file in runs.SURFACES.values():
-        surface.to_csv(tmp_path / file)
+        derive(tmp_path, file, surface)
     return tmp_path
 
 
