@@ -178,9 +178,7 @@ def test_weights_file_shorter_than_its_checkpoint_is_refused(tmp_path):
         folder.save_checkpoint({})
         path = folder.path / runs.WEIGHTS
         os.truncate(path, path.stat().st_size - 1)
-        with pytest.raises(
-            runs.RunError, match="weights.bin is not what it was"
-        ):
+        with pytest.raises(runs.RunError, match="weights.bin is not what it was"):
             folder.load_checkpoint()
         with pytest.raises(runs.RunError, match="fewer rows than metrics.csv"):
             runs.read_weights(folder.path)
