@@ -5,9 +5,12 @@ Copy this one file into your project (it needs only torch) and use it as torch.n
     loss = softmax_cross_entropy(logits, targets, precision=torch.float16)  # collapses soonest
 """
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 REDUCTIONS = ("none", "mean", "sum")
@@ -27,7 +30,10 @@ def stablemax(logits: Tensor, dim: int = -1, dtype: torch.dtype | None = None) -
     Source: paper, Definition 4, without the authors' 1e-30 (D4). The slope at 0 is 1, both sides.
     """
     z, dtype = _working_copy(logits, dtype)
-    return _StableMax.apply(z, dim).to(dtype)
+    if not z.numel():
+        return z.softmax(dim).to(dtype)  # nothing, of the right shape
+    p = _plain_stablemax(z, dim) if _needs_plain(z) else _StableMax.apply(z, dim)
+    return p.to(dtype)
 
 
 def log_stablemax(logits: Tensor, dim: int = -1, dtype: torch.dtype | None = None) -> Tensor:
@@ -40,7 +46,10 @@ def log_stablemax(logits: Tensor, dim: int = -1, dtype: torch.dtype | None = Non
     Source: paper, Definition 4 and Proposition 1 (log s(z) = copysign(log1p|z|, z)).
     """
     z, dtype = _working_copy(logits, dtype)
-    return _LogStableMax.apply(z, dim).to(dtype)
+    if not z.numel():
+        return z.log_softmax(dim).to(dtype)
+    log_p = _plain_log_stablemax(z, dim) if _needs_plain(z) else _LogStableMax.apply(z, dim)
+    return log_p.to(dtype)
 
 
 def stablemax_cross_entropy(
@@ -70,9 +79,8 @@ def stablemax_cross_entropy(
     Raises: ValueError for a bad argument; class indices out of range are seen on the CPU only.
     Source: paper, Definition 4 and section 4 (StCE).
     """
-    return _cross_entropy(
-        _StableMaxNLL.apply, input, target, ignore_index, reduction, label_smoothing, precision
-    )
+    nll = _plain_stablemax_nll if _needs_plain(input) else _StableMaxNLL.apply
+    return _cross_entropy(nll, input, target, ignore_index, reduction, label_smoothing, precision)
 
 
 def softmax_cross_entropy(
@@ -105,7 +113,7 @@ def softmax_cross_entropy(
     _check_options(reduction, label_smoothing, precision)
     _check_tensors(input, target)
     options = dict(ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
-    with torch.autocast(input.device.type, enabled=False):  # precision is explicit: it wins
+    with _no_autocast(input):
         try:
             return F.cross_entropy(input.to(precision), target.long(), **options)
         except (IndexError, RuntimeError) as error:
@@ -162,16 +170,22 @@ class StableMax(nn.Module):
 
 
 class StableMaxCrossEntropy(nn.Module):
-    """`stablemax_cross_entropy` as a module; its keyword options are checked when it is built."""
+    """`stablemax_cross_entropy` as a module. Its options are attributes, and may be set."""
 
     loss, default_precision = staticmethod(stablemax_cross_entropy), torch.float64
 
     def __init__(self, *, precision=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
         super().__init__()
-        precision = self.default_precision if precision is None else precision
-        _check_options(reduction, label_smoothing, precision)
-        self.options = dict(precision=precision, ignore_index=ignore_index)
-        self.options.update(reduction=reduction, label_smoothing=label_smoothing)
+        self.precision = self.default_precision if precision is None else precision
+        self.ignore_index, self.reduction = ignore_index, reduction
+        self.label_smoothing = label_smoothing
+        _check_options(reduction, label_smoothing, self.precision)
+
+    @property
+    def options(self) -> dict:
+        """The keyword arguments of every call."""
+        names = ("precision", "ignore_index", "reduction", "label_smoothing")
+        return {name: getattr(self, name) for name in names}
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
         return self.loss(input, target, **self.options)
@@ -181,7 +195,7 @@ class StableMaxCrossEntropy(nn.Module):
 
 
 class SoftmaxCrossEntropy(StableMaxCrossEntropy):
-    """`softmax_cross_entropy` as a module; its keyword options are checked when it is built."""
+    """`softmax_cross_entropy` as a module. Its options are attributes, and may be set."""
 
     loss, default_precision = staticmethod(softmax_cross_entropy), torch.float32
 
@@ -189,7 +203,7 @@ class SoftmaxCrossEntropy(StableMaxCrossEntropy):
 def _cross_entropy(nll, logits, target, ignore_index, reduction, label_smoothing, precision):
     _check_options(reduction, label_smoothing, precision)
     _check_tensors(logits, target)
-    with torch.autocast(logits.device.type, enabled=False):  # precision is explicit: it wins
+    with _no_autocast(logits):
         rows = logits.unsqueeze(0) if logits.dim() == 1 else logits.movedim(1, -1)
         rows = rows.reshape(-1, rows.shape[-1])  # (N, C)
         labels = target.reshape(-1, 1).long()  # (N, 1)
@@ -213,10 +227,31 @@ def _range_error(error, logits, target, ignore_index):
     """The ValueError for class indices out of range, or the error itself if it is another one."""
     if "out of bounds" not in str(error):
         return error
-    kept, classes = target[target != ignore_index], logits.shape[min(1, logits.dim() - 1)]
+    classes, span = logits.shape[min(1, logits.dim() - 1)], ""
+    if not _needs_plain(target):  # in a transform the values cannot be read
+        kept = target[target != ignore_index]
+        span = f" from {kept.min()} to {kept.max()}"
     return ValueError(
-        f"targets from {kept.min()} to {kept.max()} do not fit logits of {classes} "
-        f"classes; use 0 to {classes - 1}, or ignore_index={ignore_index}"
+        f"targets{span} do not fit logits of {classes} classes; "
+        f"use 0 to {classes - 1}, or ignore_index={ignore_index}"
+    )
+
+
+def _no_autocast(logits):
+    """Precision is explicit: it wins."""
+    device = logits.device.type  # meta, for one, has no autocast
+    known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if known else nullcontext()
+
+
+def _needs_plain(tensor):
+    """Whether plain operations must do: where torch differentiates them by other than a backward
+    pass (vmap, jvp, nested func.grad), takes them apart (export), or spreads them (DTensor)."""
+    return (
+        torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or torch.compiler.is_exporting()
+        or type(tensor) not in (Tensor, nn.Parameter)
     )
 
 
@@ -250,9 +285,21 @@ class _HalfLogSoftmax(torch.autograd.Function):
         return wide.to(log_p.dtype)
 
 
+def _plain_half_log_softmax(rows):
+    """The values of _HalfLogSoftmax, with the derivatives of log_softmax at them."""
+    x = rows.float()
+    log_p = x.log_softmax(1).to(rows.dtype).float().detach()
+    log_p = log_p + (x - x.detach()).nan_to_num()  # 0, with the slope 1; -inf is a mask
+    total = log_p.exp().sum(1, keepdim=True)  # 1 but for the rounding of log_p
+    return (log_p - (total - total.detach()).log1p()).to(rows.dtype)
+
+
 def _half_softmax_nll(rows, labels, precision, label_smoothing, wants_grad):
     rows = rows.to(precision)
-    log_p = rows.log_softmax(1) if rows.is_cuda else _HalfLogSoftmax.apply(rows)
+    if rows.is_cuda:
+        log_p = rows.log_softmax(1)
+    else:
+        log_p = (_plain_half_log_softmax if _needs_plain(rows) else _HalfLogSoftmax.apply)(rows)
     loss = -log_p.gather(1, labels)
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * log_p.mean(1, keepdim=True)
@@ -365,14 +412,63 @@ class _StableMaxNLL(torch.autograd.Function):
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             gradient = kept * grad.to(kept.dtype)
         else:  # create_graph=True: the same in operations that can be differentiated again
-            z = rows.to(ctx.precision).to(_wide(ctx.precision))
-            even = ctx.label_smoothing / z.shape[1]
-            goal = torch.full_like(z, even).scatter_(1, labels, even + 1 - ctx.label_smoothing)
-            gradient = (_StableMax.apply(z, 1) - goal) / (1 + z.abs()) * grad.to(z.dtype)
+            rows = rows.view_as(rows)
+            loss = _plain_stablemax_nll(rows, labels, ctx.precision, ctx.label_smoothing)[0]
+            return *torch.autograd.grad(loss, rows, grad, create_graph=True), *(None,) * 4
         # Half precision is rounded here, after the incoming gradient, so that loss scaling works.
         if _wide(ctx.precision) != ctx.precision:
             gradient = gradient.to(ctx.precision)
         return gradient.to(rows.dtype), None, None, None, None
+
+
+def _plain_stablemax_nll(rows, labels, precision, label_smoothing, wants_grad=None):
+    """The loss of _StableMaxNLL, (N, 1), in operations that autograd can differentiate at will.
+
+    So written that no two terms of a first or second derivative cancel, at any loss and any logit.
+    """
+    z = rows.to(precision).to(_wide(precision))
+    s, largest = _plain_s(z, 1)
+    z_y, own = z.gather(1, labels), s.gather(1, labels)
+    rest = s.scatter(1, labels, 0.0).sum(1, keepdim=True)  # without the label: never absorbed
+    far = rest > own
+    # Near: log1p(rest / own). Where s is 1 / (1 - z) its inverse is linear, and is seen to be.
+    inverse = -z_y.clamp(max=0) * largest + largest / (1 + z_y.relu())
+    near_loss = (torch.where(far, 0.0, rest) * torch.where(far, 1.0, inverse)).log1p()
+    # Far: log(rest) - log(own) + log1p(own / rest), whose logarithms have no mixed derivative.
+    rest_or_1 = torch.where(far, rest, 1.0)
+    far_loss = rest_or_1.log() - _plain_log(own, z_y, largest) + (own / rest_or_1).log1p()
+    loss = torch.where(far, far_loss, near_loss)
+    if label_smoothing:
+        uniform = (rest + own).log() - _plain_log(s, z, largest).mean(1, keepdim=True)
+        loss = (1 - label_smoothing) * loss + label_smoothing * uniform
+    return loss.to(precision), None
+
+
+def _plain_stablemax(z, dim):
+    s, _ = _plain_s(z, dim)
+    return s / s.sum(dim, keepdim=True)
+
+
+def _plain_log_stablemax(z, dim):
+    s, largest = _plain_s(z, dim)
+    return _plain_log(s, z, largest) - s.sum(dim, keepdim=True).log()
+
+
+def _plain_s(z, dim):
+    """s(z) / largest, and largest, which is max s(z) but a constant to autograd.
+
+    It stands in the numerators, so that autograd forms s' without a square that underflows. At 0
+    relu has the slope 0 and clamp has 1: together that of s.
+    """
+    largest = _largest(z.detach().amax(dim, keepdim=True))
+    return z.relu() / largest + (1 / largest) / (1 - z.clamp(max=0)), largest
+
+
+def _plain_log(s, z, largest):
+    """log s of s = s(z) / largest; small ones by log s(z), for powers of 1 / s overflow."""
+    small = s < torch.finfo(s.dtype).tiny ** 0.25
+    from_z = z.relu().log1p() - (-z.clamp(max=0)).log1p() - largest.log()
+    return torch.where(small, from_z, torch.where(small, 1.0, s).log())
 
 
 class _StableMax(torch.autograd.Function):
@@ -422,9 +518,13 @@ def _log_s(z):
     return torch.copysign(z.abs().log1p(), z)
 
 
+def _largest(top):
+    # The clamp keeps its inverse finite: s of the most negative number is below the normal range.
+    return _s(top).clamp(min=torch.finfo(top.dtype).tiny)
+
+
 def _inverse_of_largest(top):
-    # The clamp keeps the inverse finite: s of the most negative number is below the normal range.
-    return _s(top).clamp_(min=torch.finfo(top.dtype).tiny).reciprocal_()
+    return _largest(top).reciprocal_()
 
 
 def _wide(dtype):
