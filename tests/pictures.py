@@ -77,6 +77,23 @@ def legend(axes) -> dict:
     return {t.get_text(): (to_hex(h.get_color()), h.get_linestyle()) for t, h in pairs}
 
 
+def keys(axes) -> dict:
+    """{label: what the legend shows for it}"""
+    entries = axes.get_legend()
+    pairs = zip(entries.get_texts(), entries.legend_handles, strict=True)
+    return {" ".join(t.get_text().split()): handle for t, handle in pairs}
+
+
+def marked_as(axes, label) -> list[tuple]:
+    """The points whose marker, edge and filling are those that the legend shows for this label."""
+
+    def look(x):
+        return x.get_marker(), to_hex(x.get_markeredgecolor()), to_hex(x.get_markerfacecolor())
+
+    key = look(keys(axes)[label])
+    return [tuple(map(float, p)) for x in axes.lines if look(x) == key for p in x.get_xydata()]
+
+
 def curves_of(axes, color, style="-"):
     """The curves of this colour and style in data coordinates."""
     return [

@@ -15,7 +15,7 @@ import pytest
 from house import CATALOG
 from made_runs import derive
 from matplotlib.colors import to_hex, to_rgba
-from pictures import BASE, EPOCHS, Places, curves_of, legend, texts, verticals
+from pictures import BASE, EPOCHS, Places, curves_of, keys, legend, texts, verticals
 
 import plots
 from configuration import runs
@@ -141,9 +141,13 @@ def test_absorbed_updates_are_solid_and_zero_gradients_dashed_in_percent(places)
     columns = {"update_absorbed": [0, 0.1, 0.3, 0.6, 0.8], "zero_gradients": [0.2, 0.1, 0, 0, 0]}
     seeds = [places.write("sgd", seed=s, **columns) for s in (42, 43)]
     axes = places.draw("absorption", (seeds[0], "float32"))
-    color, _ = legend(axes)["float32"]
-    assert curves_of(axes, color) == [(EPOCHS, pytest.approx([0, 10, 30, 60, 80]))]
-    assert curves_of(axes, color, "--") == [(EPOCHS, pytest.approx([20, 10, 0, 0, 0]))]
+    entries = legend(axes)
+    color, _ = entries["float32"]
+    for label, values in (
+        ("w − η·gradient rounds to w", [0, 10, 30, 60, 80]),
+        ("gradient exactly 0", [20, 10, 0, 0, 0]),
+    ):
+        assert curves_of(axes, color, entries[label][1]) == [(EPOCHS, pytest.approx(values))]
     assert len(axes.collections) == 2  # a band to each
     assert "(%)" in axes.get_ylabel()
 
@@ -217,10 +221,15 @@ def test_the_spectrum_is_drawn_from_its_table_in_percent(places):
     derive(places.folder(run), runs.SPECTRUM, table)
     axes = places.draw("spectrum", (run, "StableMax"))
     color, _ = legend(axes)["StableMax: 90 % of the power in 1 of 3 (initially 3)"]
-    initial, final = curves_of(axes, color)
-    assert initial[0] == final[0] == [1, 2, 3]
-    assert initial[1] == pytest.approx([30, 30, 40])
-    assert final[1] == pytest.approx([90, 5, 5])
+    for label, values in (("initial", [30, 30, 40]), ("final", [90, 5, 5])):
+        key = keys(axes)[label]
+        look = key.get_marker(), key.get_linewidth(), key.get_alpha()
+        (shown,) = [
+            x for x in axes.lines if (x.get_marker(), x.get_linewidth(), x.get_alpha()) == look
+        ]
+        assert to_hex(shown.get_color()) == color
+        assert shown.get_xdata().tolist() == [1, 2, 3]
+        assert shown.get_ydata() == pytest.approx(values)
     assert "(%)" in axes.get_ylabel()
 
 
@@ -269,6 +278,10 @@ def test_trajectories_lie_over_the_loss_of_their_place(kind, label, at, places):
         ((x, y),) = curves_of(axes, color)
         assert x == pytest.approx([0, 0.5, 1.0])
         assert y == pytest.approx([0, 0.25 * k, 0.5 * k])
+    for name, at_step in (("start", 0), ("end", 10)):
+        key = keys(axes)[name].get_marker()
+        there = [x.get_xydata()[0] for x in axes.lines if x.get_marker() == key]
+        numpy.testing.assert_allclose(there, [(0.1 * at_step, 0.05 * k * at_step) for k in (0, 1)])
     assert "arrow: naive loss minimization" in entries
     (bar,) = [a for a in places.picture.axes if a is not axes]
     assert bar.get_ylabel() == label

@@ -11,7 +11,7 @@ import pytest
 from made_runs import derive
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
-from pictures import Places, curves_of, legend, texts
+from pictures import Places, curves_of, keys, legend, marked_as, texts
 
 import plots
 from configuration import runs
@@ -209,7 +209,7 @@ MAP = {
     (97, 32): [SOON, LATE, MEMORY],
     (97, 8): [SOON],
     (47, 4): [MEMORY, NOTHING],
-    (97, 4): [NOTHING],
+    (97, 4): [NOTHING, NOTHING],
     (47, 8): [LATE],
 }
 
@@ -231,14 +231,14 @@ def test_a_cell_shows_the_mean_delay_and_how_many_runs_it_rests_on(unit, late, m
         (2, 1): f"{mean} 2/3",
         (1, 1): f"{soon} 1/1",
         (0, 0): "0/2",
-        (0, 1): "0/1",
+        (0, 1): "0/2",
         (1, 0): f"{late} 1/1",
     }
     bar = next(a for a in places.picture.axes if a is not axes)
     assert f"({unit})" in bar.get_ylabel()
     said = labels(axes)
-    assert "8 runs: 4 at 95 % on both" in said
-    assert "censored by the budget: 2 at 95 % on train only, 2 on none" in said
+    assert "9 runs: 4 at 95 % on both" in said
+    assert "censored by the budget: 2 at 95 % on train only, 3 on none" in said
 
 
 def test_the_colour_of_a_cell_is_its_mean_and_cells_without_any_are_hatched(places):
@@ -247,9 +247,10 @@ def test_the_colour_of_a_cell_is_its_mean_and_cells_without_any_are_hatched(plac
     values = mesh.get_array().reshape(2, 3)
     assert values[1, 2] == 600 and values[1, 1] == 300 and values[0, 1] == 900
     assert numpy.ma.getmaskarray(numpy.ma.masked_invalid(values))[0, 0]
-    hatched = {tuple(map(float, p.get_xy())) for p in axes.patches if isinstance(p, Rectangle)}
-    assert hatched == {(0, 0), (0, 1)}
-    assert all(p.get_hatch() and p.get_facecolor() == (1, 1, 1, 1) for p in axes.patches)
+    hatch = keys(axes)["no run at both"].get_hatch()
+    patches = [p for p in axes.patches if isinstance(p, Rectangle) and p.get_hatch() == hatch]
+    assert hatch and {tuple(map(float, p.get_xy())) for p in patches} == {(0, 0), (0, 1)}
+    assert all(p.get_facecolor() == (1, 1, 1, 1) for p in patches)
     light, dark = mesh.to_rgba(900)[:3], mesh.to_rgba(300)[:3]
     assert sum(light) > sum(dark)
 
@@ -259,14 +260,13 @@ def test_the_line_runs_around_the_cells_of_the_band(places):
     sides = {
         (tuple(map(float, x.get_xdata())), tuple(map(float, x.get_ydata())))
         for x in axes.lines
-        if to_hex(x.get_color()) == map_panels.OUTLINE.lower()
+        if x.get_color() == keys(axes)["train size / batch size 100 to 800"].get_color()
     }
     # in the band: columns 0 and 1 of the upper row, column 0 of the lower one
     assert sides == {
         ((0, 0), (0, 1)), ((1, 1), (0, 1)), ((0, 1), (0, 0)),
         ((0, 0), (1, 2)), ((2, 2), (1, 2)), ((0, 1), (2, 2)), ((1, 2), (2, 2)), ((1, 2), (1, 1)),
     }  # fmt: skip
-    assert "train size / batch size 100 to 800" in labels(axes)
 
 
 @pytest.mark.parametrize("size, batch, inside", [(800, 8, True), (799, 8, False), (6400, 8, True),
@@ -469,21 +469,17 @@ EVERY = {  # fitted at 300, plateau 0.1, test accuracy rises at 900 (LATE)
 def test_a_point_is_the_steps_from_the_drop_to_the_rise_signed(places):
     drawn = dimensions(places, {20: EVERY["leads"], 30: EVERY["lags"], 40: EVERY["same"]})
     axes = places.draw("lead", *drawn)
-    solid, open_ = [
-        [
-            (x.get_xdata()[0], x.get_ydata()[0])
-            for x in axes.lines
-            if x.get_marker() == "o" and (x.get_markerfacecolor() == "white") is white
-        ]
-        for white in (False, True)
-    ]
-    assert solid == [(20, 300), (30, -300), (40, 0)]
-    assert open_ == [(20, 600), (30, 300), (40, 300)]  # from the maximum, at 300 and 600
+    fall = "from a fall of 10 % until test accuracy has risen 10 % of the way"
+    assert marked_as(axes, fall) == [(20, 300), (30, -300), (40, 0)]
+    largest = marked_as(axes, "from the maximum of the dimension")  # at 300 and 600
+    assert largest == [(20, 600), (30, 300), (40, 300)]
     # One interval is 300 steps: none of the three has a sign.
     assert "3 runs: 3 without sign" in labels(axes)
     stripe = axes.patches[0]
     ys = {round(stripe.get_y()), round(stripe.get_y() + stripe.get_height())}
     assert ys == {-300, 300}
+    key = keys(axes)["one measurement, 300 steps: no sign"]
+    assert to_hex(stripe.get_facecolor()) == to_hex(key.get_color())
     assert axes.get_xlabel() == "Training fraction (%)"
 
 
@@ -503,10 +499,11 @@ def test_a_run_without_drop_or_rise_is_a_bound_and_never_a_number(places):
          40: (MEMORY, [[9, 20, 19, 19, 19]])},
     )  # fmt: skip
     axes = places.draw("lead", *drawn)
-    orange = "#d55e00"
-    assert marked(axes, "^") == [(20, 1200 - 600, orange)]  # leads by more than this
-    assert marked(axes, "v") == [(30, 900 - 1200, orange)]  # lags by more than this
-    assert [x for x, _, _ in marked(axes, "x")] == [40]
+    # The key's ▲ stands for test accuracy, its ▼ for the dimension.
+    bound = "bound: test accuracy (▲) or dimension (▼) outlasts the run"
+    assert marked_as(axes, bound) == [(20, 1200 - 600)]  # ▲: leads by more than this
+    assert [p[:2] for p in marked(axes, "v")] == [(30, 900 - 1200)]  # lags by more than this
+    assert [x for x, _ in marked_as(axes, "neither happened within the run")] == [40]
     assert marked(axes, "o") == []
     assert "3 runs: 2 bounded by the budget, 1 with neither" in labels(axes)
 
