@@ -31,6 +31,7 @@ FIGURES = (
 def call(places, monkeypatch, capsys):
     """`python claims.py` with few claims and runs: what it prints."""
     own, published, _ = places
+    monkeypatch.setenv("GROKKING_RUNS", str(own))
     monkeypatch.setattr(claims, "CATALOG", Catalog(FIGURES))
     monkeypatch.setenv("COLUMNS", "250")
     write(own, A, test_accuracy=LATE)

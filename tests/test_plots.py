@@ -242,7 +242,22 @@ def test_own_complete_runs_are_preferred_and_published_ones_stand_in(places):
     assert "seed 42 · your runs" in texts(plots.draw_figure(FIGURE_1, **places))
 
 
+def test_published_draws_no_run_of_ones_own(places, monkeypatch, tmp_path):
+    own, published = places["runs_root"], places["results_root"]
+    write(own, ADD_STABLEMAX, 42)
+    write(published, ADD_STABLEMAX, 43)
+    monkeypatch.setenv("GROKKING_RUNS", str(own))
+    monkeypatch.setattr(curves, "RESULTS", published)
+    pictures = []
+    monkeypatch.setattr(plots, "_save", lambda picture, *_: pictures.append(picture) or [])
+    for words in ([], ["--published"]):
+        assert plots.main(["--figures", "1", *words, "--out", str(tmp_path)]) == 0
+    for picture, said in zip(pictures, ("42 · your runs", "43 · published results"), strict=True):
+        assert f"seed {said}" in texts(picture)
+
+
 def test_asked_seeds_come_in_order_each_from_its_own_or_the_published_run(places):
+    write(places["runs_root"], ADD_STABLEMAX, 42, complete=False)
     write(places["runs_root"], ADD_STABLEMAX, 44)
     for seed in (42, 44):
         write(places["results_root"], ADD_STABLEMAX, seed)

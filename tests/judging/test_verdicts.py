@@ -145,6 +145,16 @@ def test_own_runs_come_before_published_ones(places):
     assert (found.verdict, found.provenance) == ("reproduced", "seed 42 (your runs)")
 
 
+def test_an_unfinished_run_of_ones_own_stands_in_the_way_of_no_published_one(places):
+    own, published, evidence = places
+    write(own, A, 42, test_accuracy=BAD, complete=False)
+    write(published, A, 42, test_accuracy=GOOD)
+    for seeds in (None, (42,)):
+        found = judge(claim(EARLY, seeds=seeds), evidence)
+        assert (found.verdict, found.measured) == ("reproduced", "early 20")
+        assert found.provenance == "seed 42 (published results)"
+
+
 def test_own_and_published_runs_complete_each_other(places):
     own, published, evidence = places
     write(own, A, 7, test_accuracy=BAD)
