@@ -276,7 +276,7 @@ def test_figures_with_seeds_of_their_own_are_computed_and_drawn_from_these(launc
     assert {s for run, s in seeds if "_pku" in run} == {"42"}
     drawn = [" ".join(e) for e in launcher.events("draw")]
     assert ["--figures k-sum" in d and "--seeds 42" in d for d in drawn] == [True, False]
-    assert "--figures dimension" in drawn[1] and "--seeds 46 47" in drawn[1]
+    assert "--figures dimension" in drawn[1] and "--seeds 46 47 --size cpu" in drawn[1]
 
 
 def test_finished_cells_of_a_grid_are_skipped_and_killed_ones_resumed(launcher):

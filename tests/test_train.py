@@ -6,6 +6,8 @@ import math
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,9 +17,15 @@ from configuration import runs
 from configuration.digests import seal
 from conftest import ROOT
 from experiment.figure import Run
+from training.session import Session
 
 TINY = (
     "--lr 0.01 --modulo 7 --hidden_sizes 8 --train_fraction 0.5 --num_epochs 20 --log_frequency 5"
+)
+
+
+TINY_CONFIG = runs.RunConfig(
+    lr=0.01, modulo=7, hidden_sizes=(8,), train_fraction=0.5, num_epochs=20, log_frequency=5
 )
 
 
@@ -129,8 +137,12 @@ def test_finished_run_is_left_alone_and_force_repeats_it(run, tmp_path):
     (tmp_path / "a/metrics.csv").write_bytes(changed)
     one_line(run(TINY, "--run_dir", str(tmp_path / "a")), "metrics.csv", "delete checkpoint.pt")
     assert (tmp_path / "a/metrics.csv").read_bytes() == changed
+    derived = {runs.LANDSCAPE, runs.PATHS, runs.SPECTRUM, *runs.SURFACES.values()}
+    for name in derived:  # of the weights that are about to go
+        (tmp_path / "a" / name).write_text("")
     assert run(TINY + " --force", "--run_dir", str(tmp_path / "a"))[0] == 0
     assert (tmp_path / "a/metrics.csv").read_bytes() == first
+    assert not derived & {p.name for p in (tmp_path / "a").iterdir()}
 
 
 def one_line(result, *words):
@@ -198,10 +210,7 @@ def test_unwritable_place_is_one_line(run, tmp_path):
 
 
 def test_busy_folder_is_refused_with_its_own_code(run, tmp_path):
-    config = runs.RunConfig(
-        lr=0.01, modulo=7, hidden_sizes=(8,), train_fraction=0.5, num_epochs=20, log_frequency=5
-    )
-    with runs.RunFolder(tmp_path / "a", config):
+    with runs.RunFolder(tmp_path / "a", TINY_CONFIG):
         code, _, err = run(TINY, "--run_dir", str(tmp_path / "a"))
     assert code == runs.EXIT_BUSY and str(os.getpid()) in err and err.count("\n") == 1
 
@@ -214,6 +223,42 @@ def test_diverged_run_stops_at_once_and_keeps_its_rows(run, tmp_path):
     assert summary["diverged_at_step"] == table["step"].iloc[-1] < 20
     assert math.isfinite(table["train_loss"].iloc[0])
     assert summary["final"]["train_loss"] is None
+
+
+@pytest.mark.parametrize(
+    ("column", "ends"), [("train_loss", True), ("weight_norm", True), ("test_loss", False)]
+)
+def test_run_ends_where_loss_or_weights_alone_are_infinite_and_its_summary_has_no_infinity(
+    tmp_path, monkeypatch, column, ends
+):
+    measured = Session.row
+
+    def row(session, step):
+        return measured(session, step) | ({column: math.inf} if step >= 10 else {})
+
+    monkeypatch.setattr(Session, "row", row)
+    with runs.RunFolder(tmp_path, TINY_CONFIG) as folder:
+        summary = train.train(TINY_CONFIG, folder)
+    assert summary["diverged_at_step"] == (10 if ends else None)
+    assert summary["steps"] == (10 if ends else 20)
+    assert [name for name, value in summary["final"].items() if value is None] == [column]
+    assert runs.read_summary(tmp_path) == summary
+    assert runs.read_metrics(tmp_path)[column].iloc[-1] == math.inf
+
+
+def test_seconds_are_those_of_all_starts_together(tmp_path, monkeypatch):
+    now, asked = [0.0], []
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def stop_asked():  # a second passes at each step
+        now[0] += 1
+        asked.append(len(asked) == 5)
+        return asked[-1]
+
+    for _ in range(2):
+        with runs.RunFolder(tmp_path, TINY_CONFIG) as folder, suppress(train.Stopped):
+            train.train(TINY_CONFIG, folder, checkpoint_seconds=math.inf, stop_asked=stop_asked)
+    assert runs.read_summary(tmp_path)["seconds"] == len(asked) == 21  # step 5 is asked for twice
 
 
 def test_diverged_run_killed_before_its_summary_does_not_train_on(run, tmp_path):
@@ -244,8 +289,6 @@ def test_loss_of_exactly_zero_is_a_result(run, tmp_path):
 
 
 def test_penalty_pulls_weights_by_its_gradient():
-    from training.session import Session
-
     config = runs.RunConfig(lr=0.5, optimizer="SGD", momentum=0.0, modulo=7, seed=3)
     plain = Session(config)
     for kind, gradient in (("l1", torch.sign), ("l2", lambda w: 2 * w)):
