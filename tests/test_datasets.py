@@ -13,7 +13,7 @@ import datasets
 from configuration import rules
 from configuration.choices import OPERATIONS
 from configuration.config import RunConfig
-from tasks import operations
+from tasks import images, operations
 from training.session import Session
 
 BASE = RunConfig(lr=0.01)
@@ -228,6 +228,17 @@ def test_parity_bits_are_the_seeds_own_draws():
     assert datasets.parity_task(config).inputs[0].int().tolist() == first
 
 
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("dataset", ["binary_alg", "sparse_parity", "mnist"])
+def test_inputs_that_are_numbers_have_the_precision_of_the_weights(dataset, bits):
+    config = replace(BASE, dataset=dataset, train_precision=bits)
+    inputs = datasets.TASKS[dataset](config).inputs
+    assert inputs.dtype == datasets.DTYPES[bits]
+    if dataset == "mnist":
+        shown = images.load("embedded")[0]
+        assert torch.equal(inputs, shown) is (bits == 64)  # k / 255 has no end in binary
+
+
 @pytest.mark.parametrize(("bits", "width"), [(None, 7), (7, 7), (14, 14)])
 @pytest.mark.parametrize("random_codes", [False, True])
 def test_binary_codes_are_distinct_and_name_their_operand(bits, width, random_codes):
@@ -243,6 +254,8 @@ def test_binary_codes_are_distinct_and_name_their_operand(bits, width, random_co
             assert task.targets[x * 113 + y] == (x + y) % 113
     spelled = [int("".join(map(str, c)), 2) for c in codes.tolist()]
     assert (spelled == list(range(113))) is not random_codes
+    other = datasets.binary_task(replace(config, seed=43)).inputs
+    assert torch.equal(other, task.inputs) is not random_codes  # they are the seed's own
 
 
 @pytest.mark.parametrize("fraction", [0.4, 0.6, 0.7])

@@ -617,6 +617,21 @@ def test_each_dropout_place_acts_in_training_only(place):
     assert torch.equal(none(tokens), exact(tokens))
 
 
+def test_dropout_of_the_feed_forward_acts_behind_every_hidden_layer():
+    p, seen = 0.25, []
+    choices = dict(ff_hidden_layers=3, ff_dim=400, activation="gelu", dropout=p)
+    model = Transformer(**SMALL | choices | dict(dropout_places=("ff",)))
+    for layer in model.layers[0].inner:
+        layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    tokens = torch.randint(7, (50, 4))
+    model.eval()(tokens)
+    model.train()(tokens)
+    whole, dropped = seen
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], whole[kept] / (1 - p))
+    assert abs(kept.double().mean() - (1 - p)) < 5 * math.sqrt(p * (1 - p) / kept.numel())
+
+
 def test_restoring_the_generator_repeats_a_training_step():
     model = Transformer(**SMALL | dict(dropout=0.3, activation="gelu"))
     tokens = torch.randint(7, (30, 3))

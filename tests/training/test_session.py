@@ -234,6 +234,19 @@ def moved(config, count=1):
                                                                  strict=True)])  # fmt: skip
 
 
+def test_dropout_acts_in_every_update_also_after_a_row():
+    def gradients(p):
+        run, found = Session(replace(ENCODER, dropout=p, lr=1e-30)), []
+        for step in range(2):
+            run.update()
+            found.append(torch.cat([w.grad.flatten() for w in run.weights]))
+            run.row(step)
+        return found
+
+    for still, dropped in zip(gradients(0.0), gradients(0.5), strict=True):
+        assert (still - dropped).norm() > 0.1 * still.norm()
+
+
 def test_clipping_bounds_an_sgd_step_and_comes_before_the_projection():
     sgd = replace(RUN, optimizer="SGD", momentum=0.0, lr=0.5)
     long = moved(sgd).norm()
