@@ -11,13 +11,15 @@ from made_runs import derive, write_path
 from configuration import runs
 from conftest import ROOT
 from experiment.claim import Less
-from experiment.quantity import Never, NotMeasured, show
+from experiment.quantity import TIMES, Never, NotMeasured, show
 from judging.verdicts import Evidence, judge
 from metrics import COLUMNS
 from plotting.curves import RESULTS
 from training.session import Session
 
 EVERY = [*CLAIMS, *RELATED_CLAIMS]
+PUBLISHED = Evidence(ROOT / "no such folder", RESULTS)  # one: it reads each run once
+SETS = {f"{name}_{of}": name for name in ("train", "test") for of in ("loss", "accuracy")}
 
 
 def ids(claims):
@@ -68,13 +70,13 @@ def rising_run(config, columns, folder):
     return table
 
 
-def read_by(one, folder):
-    """({run: columns the claim reads}, values of its checks) on rising runs of the full length."""
+def read_by(quantity, folder):
+    """(columns that a quantity reads, its value) on rising runs of the full length."""
     columns = set()
     while True:
-        tables = {r: rising_run(r.config, columns, folder) for r in one.runs}
+        tables = {r: rising_run(r.config, columns, folder) for r in quantity.runs}
         try:
-            return columns, [q.of(tables) for c in one.checks for q in c.quantities]
+            return columns, quantity.of(tables)
         except KeyError as missing:
             columns.add(missing.args[0])
 
@@ -101,9 +103,14 @@ def test_claim_reads_what_its_runs_record_and_asks_for_epochs_that_they_have(one
     shares = pandas.DataFrame({"frequency": [1, 2, 3], "initial": 1 / 3, "final": 1 / 3})
     derive(tmp_path, runs.SPECTRUM, shares)
     write_path(tmp_path, str(one.runs[0]) if one.runs else "", [10**6, 10**7], [0, 1], [0, 0])
-    columns, values = read_by(one, tmp_path)
-    # Every level is reached in these runs: a Never is an epoch past the end of the run.
-    assert all(not isinstance(v, Never) and numpy.isfinite(v) for v in values)
+    columns = set()
+    for quantity in (q for check in one.checks for q in check.quantities):
+        read, value = read_by(quantity, tmp_path)
+        # Every level is reached in these runs: a Never is an epoch past the end of the run.
+        assert not isinstance(value, Never) and numpy.isfinite(value)
+        for column in read & SETS.keys() if quantity.unit not in TIMES else ():
+            assert SETS[column] in quantity.words  # what is read is what is said
+        columns |= read
     for config in (r.config for r in one.runs):
         recorded = set(COLUMNS)
         if not config.log_nlm_cosine:
@@ -123,7 +130,7 @@ def test_published_runs_give_every_claim_a_number(one):
     complete = [bool(list(RESULTS.glob(f"{run.name}/seed_*/{runs.SUMMARY}"))) for run in one.runs]
     if one.figure == "12":  # has to be made beside the run, from its weights
         complete += [bool(list(RESULTS.glob(f"{r.name}/seed_*/{runs.SPECTRUM}"))) for r in one.runs]
-    found = judge(one, Evidence(ROOT / "no such folder", RESULTS))
+    found = judge(one, PUBLISHED)
     assert (found.verdict != "not run") is all(complete)
     assert re.search(r"\d", found.measured)
     if all(complete):
