@@ -12,26 +12,27 @@ figure 1c says "low by 80,000 epochs", not "never groks". Verdicts are computed 
 says how): reproduced, partly, not reproduced, not run. A claim that fails stays, with its evidence.
 """
 
+import os
 import sys
 
-from configuration.interpreter import require
-
 if __name__ == "__main__":
-    require("matplotlib", "pandas")  # before they are imported
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # not with PYTHONSAFEPATH
+    from configuration.interpreter import begin
+
+    begin("matplotlib", "pandas")
 
 import csv
 import json
-import os
 import re
 import shlex
 import shutil
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 import paper
 import related
 from configuration.flags import Parser, add_own_file
+from configuration.interpreter import end, told
 from experiment.catalog import Catalog, blame
 from experiment.claim import Claim
 from experiment.figure import size_flag
@@ -115,7 +116,6 @@ def missing_commands(judgements: Sequence[Judgement], own=None) -> list[str]:
 
 def main(argv=None, *, results_root=None) -> int:
     """Prints what was asked for; returns the exit code."""
-    sys.stdout.reconfigure(errors="replace")  # ⊥ on a terminal that has none
     options = make_parser().parse_args(argv)
     try:
         catalog = CATALOG.with_file(options.figures_from) if options.figures_from else CATALOG
@@ -135,26 +135,21 @@ def main(argv=None, *, results_root=None) -> int:
         print(f"claims.py: {text}", file=sys.stderr)
     if options.json:
         print(json.dumps([record(j) for j in judgements], ensure_ascii=False, indent=1))
-        return 0
-    if options.csv:
+    elif options.csv:
         rows = [record(j) for j in judgements]
         writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        return 0
-    if options.all or options.figures is not None:
-        print(screen_table(judgements, shutil.get_terminal_size((160, 24)).columns))
     else:
-        print(overview(list(catalog.all.values()), judgements))
-    print(summary(judgements))
-    for command in missing_commands(judgements, options.figures_from):
-        print(f"{command} makes the missing runs")
-    return 0
+        if options.all or options.figures is not None:
+            print(screen_table(judgements, shutil.get_terminal_size((160, 24)).columns))
+        else:
+            print(overview(list(catalog.all.values()), judgements))
+        print(summary(judgements))
+        for command in missing_commands(judgements, options.figures_from):
+            print(f"{command} makes the missing runs")
+    return told()
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BrokenPipeError:  # `| head` has seen enough; the interpreter's last flush must not ask
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(128 + signal.SIGPIPE)
+    end(main)

@@ -11,14 +11,15 @@ Exit codes: 0 complete, 1 a run or a picture failed, 2 bad input; 129, 130, 143 
 Imports no torch, pandas or matplotlib: it starts in a fraction of a second.
 """
 
+import os
 import sys
 
-from configuration.interpreter import require
-
 if __name__ == "__main__":
-    require()  # before what an old Python cannot read
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # not with PYTHONSAFEPATH
+    from configuration.interpreter import begin
 
-import os
+    begin()
+
 import re
 import shlex
 import subprocess
@@ -32,12 +33,13 @@ import related
 from configuration import runs
 from configuration.config import RunConfig
 from configuration.flags import Parser, add_own_file, device_name
+from configuration.interpreter import end, require, told
 from experiment.catalog import Catalog
 from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
 from launching import progress
 from launching.local import Local
 from launching.plan import RUNS, Job, is_finished, plan
-from launching.progress import count, duration, list_figures, list_jobs, makespan, say
+from launching.progress import count, duration, list_figures, list_jobs, makespan
 from launching.sweep import parse_vary, sweep
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
@@ -180,7 +182,8 @@ def count_gpus() -> int:
     if not INSTALLED:
         return len(list(Path("/dev").glob("nvidia[0-9]*"))) or 1  # as far as one can see
     ask = "import torch; print(torch.cuda.device_count())"
-    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+    command = [sys.executable, "-P", "-c", ask]  # -P: not the torch.py of the working directory
+    answer = subprocess.run(command, capture_output=True, text=True)
     return int(answer.stdout) if answer.returncode == 0 else 0
 
 
@@ -227,7 +230,7 @@ def dry_run(jobs, slots: dict[str, int], force: bool, train):
     """Prints the command lines; devices in turn, as far as slots go."""
     in_turn = [d for i in range(max(slots.values())) for d in slots if i < slots[d]]
     for job, device in zip(jobs, cycle(in_turn), strict=False):
-        say(shlex.join(train_command(job, device, force, train)))
+        print(shlex.join(train_command(job, device, force, train)))
 
 
 def check_writable(root: Path, flag: str):
@@ -241,36 +244,49 @@ def check_writable(root: Path, flag: str):
         raise ValueError(f"cannot write to {root} ({reason}); choose another {flag}")
 
 
+def is_due(job: Job) -> bool:
+    """Whether a run is to be computed. What is wrong with a damaged one train.py says in its log.
+
+    Raises:
+        ValueError: its folder belongs to another configuration.
+    """
+    try:
+        return not is_finished(job)
+    except (OSError, runs.RunError) as error:
+        note(str(error))
+        return True
+
+
 def announce(local: Local, skipped: int):
     """Says what is going to happen, where, and for how long."""
     jobs = len(local.waiting)
     finished = f", {skipped} finished already" if skipped else ""
     where = ", ".join(f"{device} ({slots} at once)" for device, slots in local.slots.items())
-    say(f"{count(jobs, 'run')} to compute on {where}{finished}")
+    print(f"{count(jobs, 'run')} to compute on {where}{finished}")
     if jobs and set(local.slots) == {"cpu"}:
         seconds = makespan([task.left for task in local.waiting], local.slots["cpu"])
         words = "at most" if any(task.job.may_stop for task in local.waiting) else "about"
-        say(
+        print(
             f"{words} {duration(seconds)} if this CPU is like the one of the estimates (see --list)"
         )
 
 
 def report_failures(failed):
     for task in failed:
-        say(f"\n{task.job.label} {task.failure}; the end of {short(task.log)}:")
+        print(f"\n{task.job.label} {task.failure}; the end of {short(task.log)}:")
         for line in progress.log_tail(task.log, task.log_start):
-            say(f"    {line}")
+            print(f"    {line}")
 
 
 def report_divergence(jobs):
     for job in filter(lambda job: runs.is_complete(job.folder), jobs):
         try:
             step = runs.read_summary(job.folder).get("diverged_at_step")
-        except runs.RunError as error:
-            say(str(error))
+        except (OSError, runs.RunError) as error:
+            print(error)
             continue
         if step is not None:
-            say(f"{job.label} diverged: not finite at step {step}")
+            print(f"{job.label} diverged: not finite at step {step}")
 
 
 def draw(figures, options, seeds, plots) -> bool:
@@ -279,7 +295,7 @@ def draw(figures, options, seeds, plots) -> bool:
     for figure in figures:
         shown = tuple(figure.seeds_at(options.size) if seeds is None else seeds)
         alike.setdefault(shown, []).append(figure.id)
-    say("\ndrawing:")
+    print("\ndrawing:")
     succeeded = []
     for shown, ids in alike.items():
         words = ["--figures", *ids, "--runs", str(options.root), "--seeds", *map(str, shown)]
@@ -292,7 +308,7 @@ def compare(jobs, varied, options, plots) -> bool:
     folders = [str(job.folder) for job in jobs if runs.is_complete(job.folder)]
     if not folders:
         return False
-    say("\ncomparing:")
+    print("\ncomparing:")
     by = ["--by", *varied] if varied else []
     return call_plots(["--compare", *folders, *by, "--table"], options, plots)
 
@@ -334,7 +350,6 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         argv: the flags; None: those of the process.
         train, plots: the scripts that compute one run and draw figures.
     """
-    sys.stdout.reconfigure(errors="replace")  # ⊥ on a terminal that has none
     options = make_parser().parse_args(argv)
     catalog, own = CATALOG, None
     options.root = Path(os.path.abspath(options.runs)) if options.runs else RUNS
@@ -365,7 +380,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         )
         if options.list and run is None:
             list_figures(groups(named, catalog), seeds, options.root, named)
-            return 0
+            return told()
         where = {"size": options.size, "root": options.root, "own": own}
         if run is None:
             jobs = plan(figures, seeds=seeds, **where)
@@ -373,25 +388,25 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             jobs = sweep(run, varied, seeds=seeds or DEFAULT_SEEDS, **where)
         if options.list:
             list_jobs(jobs)
-            return 0
+            return told()
         if not options.dry_run:
-            require("torch", "pandas", "matplotlib", "tqdm")
+            require("torch", "pandas", "matplotlib", "tqdm", load=find_spec)
         slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
         if not options.dry_run:
             check_writable(options.root, "--runs")
             check_writable(Path(options.out) if options.out else HERE / "figures", "--out")
-        finished = [job for job in jobs if is_finished(job)]
-    except (ValueError, OSError, runs.RunError) as error:
+        due = [job for job in jobs if is_due(job)]
+    except (ValueError, OSError) as error:
         note(str(error))
         return 2
-    wanted = jobs if options.force else [job for job in jobs if job not in finished]
+    wanted = jobs if options.force else due
     if options.dry_run:
         if not INSTALLED:
             note(f"{PYTHON} is made by the first start without --dry-run")
         if not wanted:
             note(f"nothing to do: {count(len(jobs), 'run')} finished already")
         dry_run(wanted, slots, options.force, train)
-        return 0
+        return told()
     local = Local(
         wanted,
         slots,
@@ -404,19 +419,16 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     if local.signal:
         left = len(local.stopped) + len(local.busy) + len(local.waiting)
         again = "again without --force" if options.force else "again"
-        say(f"stopped with {count(left, 'run')} left; start the same command {again} to continue")
+        print(f"stopped with {count(left, 'run')} left; start the same command {again} to continue")
         return 128 + local.signal
     report_divergence(jobs)
     if run is not None:
         return 0 if compare(jobs, varied, options, plots) and not local.failed else 1
     drawn = draw(figures, options, seeds, plots)
     if figures and not figures[0].source:  # a notebook has no figure of one's own
-        say(f"open the notebook: {notebook_command(figures)}")
+        print(f"open the notebook: {notebook_command(figures)}")
     return 0 if drawn and not local.failed else 1
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # before the first run or while drawing
-        sys.exit(130)
+    end(main)

@@ -12,20 +12,22 @@ its configuration and its metrics.csv, never from here. Imports no torch and no 
 belongs to its caller, nothing is kept open behind it.
 """
 
+import os
 import sys
 
-from configuration.interpreter import require
-
 if __name__ == "__main__":
-    require("matplotlib", "pandas")  # before they are imported
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # not with PYTHONSAFEPATH
+    from configuration.interpreter import begin
+
+    begin("matplotlib", "pandas")
 
 import io
 import itertools
 import math
-import os
 import re
 import subprocess
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -37,6 +39,7 @@ import paper
 import related
 from configuration import runs
 from configuration.flags import Parser, add_own_file
+from configuration.interpreter import end, told
 from experiment.catalog import Catalog, blame
 from experiment.figure import Figure, Panel, asked_size
 from judging import readings
@@ -359,7 +362,9 @@ def compute_tables(figure: Figure, *, size="full", seeds=None, runs_root=None) -
                     *flags,
                     *(f.resolve() for f in call),
                 ]
-                code = subprocess.run(command, cwd=HERE, stdout=subprocess.DEVNULL).returncode
+                # -m finds the script by the folder that it starts in, our own.
+                here = {"cwd": HERE, "env": os.environ | {"PYTHONSAFEPATH": ""}}
+                code = subprocess.run(command, stdout=subprocess.DEVNULL, **here).returncode
                 succeeded = succeeded and code == 0
     return succeeded
 
@@ -402,19 +407,20 @@ def draw_figures(
 
 
 def _save(picture: Canvas, out_dir: Path, name: str, dpi: int | None) -> list[Path]:
-    paths = [out_dir / f"{name}.png"]
+    made = {out_dir / f"{name}.png": {"dpi": dpi or 200}}
+    if dpi is None:
+        made[out_dir / f"{name}.pdf"] = {"metadata": {"CreationDate": None}}
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         with matplotlib.rc_context(STYLE):
-            picture.savefig(paths[0], dpi=dpi or 200)
-            if dpi is None:
-                paths.append(out_dir / f"{name}.pdf")
-                picture.savefig(paths[1], metadata={"CreationDate": None})
+            for path, options in made.items():
+                save = partial(picture.savefig, format=path.suffix[1:], **options)
+                runs.replace_file(path, save)
     except OSError as error:
         raise runs.RunError(
             f"cannot write to {out_dir} ({error.strerror}); choose another --out"
         ) from None
-    return paths
+    return list(made)
 
 
 # ---------------------------------------------------------------------------------- any runs
@@ -516,7 +522,7 @@ def main(argv=None) -> int:
         catalog = CATALOG.with_file(given.figures_from) if given.figures_from else CATALOG
         if given.compare or given.by or given.table is not None:
             _compare(given)
-            return 0
+            return told()
         figures = catalog.figures(_split(given.figures))
         size = asked_size(given.size, given.quick)
         own = os.devnull if given.published else given.runs  # nothing is below the null device
@@ -536,4 +542,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

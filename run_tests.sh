@@ -9,13 +9,14 @@ here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" &
 # shellcheck source=setup_environment.sh
 source "$here/setup_environment.sh"
 cd "$here"
+unset PYTHONSAFEPATH # tests start Python in this folder
 
 environment_is_ready requirements-test.txt || make_environment requirements-test.txt
 [ $# -gt 0 ] || set -- -q
 
 lint=0
-"$PYTHON" -m ruff check . || lint=1
-"$PYTHON" -m ruff format --check . || lint=1
+"$PYTHON" -P -m ruff check . || lint=1
+"$PYTHON" -P -m ruff format --check . || lint=1
 [ $lint = 0 ] || echo "lint failed, see above; the tests run all the same" >&2
-"$PYTHON" -m pytest "$@"
+"$PYTHON" -P -m pytest "$@"
 exit $lint

@@ -7,12 +7,21 @@
 # FILE is requirements.txt or requirements-test.txt. An active, complete environment is used as it
 # is. Otherwise .venv is, and a stamp in it, written last, says that it is complete: a stamp that is
 # missing or differs (interrupted installation, other pins, folder moved, Python replaced) means work.
+#
+# -P and -I keep the working directory, and -I PYTHONPATH, too, out of what Python imports: no
+# email.py or pip.py of the user's is ever run.
 
 ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 VENV=$ROOT/.venv
 
+[ -e /dev/fd/2 ] || exec 2>/dev/null # closed
+
+say() {
+    printf '%s\n' "$*" >&2 || true # a full disk
+}
+
 die() {
-    printf '%s\n' "$*" >&2
+    say "$@"
     exit 1
 }
 
@@ -29,7 +38,7 @@ venv_is_ready() {
 
 # Whether the Python $1 is at least 3.11 and has exactly the versions that the file $2 pins.
 has_requirements() {
-    "$1" - "$ROOT/$2" 2>/dev/null <<'PYTHON'
+    "$1" -P - "$ROOT/$2" 2>/dev/null <<'PYTHON'
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,7 +69,7 @@ find_base_python() {
     local candidate path
     for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do
         path=$(command -v "$candidate") || continue
-        if "$path" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        if "$path" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             BASE_PYTHON=$path
             return
         fi
@@ -92,13 +101,13 @@ make_environment() {
     local path
     for path in "$ROOT" "$ROOT/requirements.txt" "$VENV"; do
         if [ -e "$path" ] && [ ! -w "$path" ]; then # else the shell would say it, too
-            printf '%s\n' "cannot write to $path; clone the bundle where you can" >&2
+            say "cannot write to $path; clone the bundle where you can"
             exit 2
         fi
     done
     exec 9>>"$ROOT/requirements.txt"
     if command -v flock >/dev/null && ! flock -n 9; then
-        echo "another start is setting up $VENV; waiting for it" >&2
+        say "another start is setting up $VENV; waiting for it"
         flock 9
     fi
     if ! venv_is_ready "$1"; then
@@ -110,18 +119,19 @@ make_environment() {
 
 install_into_venv() {
     find_base_python
-    echo "installing $1 into $VENV (once; torch is large, this takes minutes)" >&2
+    say "installing $1 into $VENV (once; torch is large, this takes minutes)"
+    trap 'exit 130' INT # once pip has stopped
     # An installation that was interrupted or has moved is not repaired but made again.
-    if [ -e "$VENV/installing" ] || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1 ||
+    if [ -e "$VENV/installing" ] || ! "$VENV/bin/python" -I -m pip --version >/dev/null 2>&1 ||
         { [ -e "$VENV/requirements.txt.complete" ] && ! venv_is_here; }; then
-        "$BASE_PYTHON" -m venv --clear "$VENV" >&2 ||
+        "$BASE_PYTHON" -I -m venv --clear "$VENV" >&2 ||
             die "$BASE_PYTHON -m venv failed (on Debian and Ubuntu: apt install python3-venv)"
     fi
     rm -f "$VENV"/*.complete
     touch "$VENV/installing"
     local quiet=-q
     [ ! -t 2 ] || quiet=--progress-bar=on # on a terminal, pip shows what it is doing
-    "$VENV/bin/python" -m pip install --disable-pip-version-check $quiet -r "$ROOT/$1" >&2 ||
+    "$VENV/bin/python" -I -m pip install --disable-pip-version-check $quiet -r "$ROOT/$1" >&2 ||
         die "pip could not install $1 (see above); start again when the cause is gone"
     # The second file contains the first.
     describe_venv requirements.txt >"$VENV/requirements.txt.complete"

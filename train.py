@@ -9,15 +9,16 @@ Started again it continues from its checkpoint; a finished run is left alone (--
 Exit codes: 0 complete, 2 bad input, 75 another process writes the folder, 76 stopped on request.
 """
 
+import os
 import sys
 
-from configuration.interpreter import require
-
 if __name__ == "__main__":
-    require()  # before what an old Python cannot read
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # not with PYTHONSAFEPATH
+    from configuration.interpreter import begin
+
+    begin()
 
 import dataclasses
-import os
 import signal
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ from configuration.flags import (
     given_fields,
     own_file,
 )
+from configuration.interpreter import require
 from configuration.variants import changes, variant_name
 from experiment.catalog import Catalog, blame
 from experiment.figure import asked_size
@@ -314,7 +316,7 @@ def main(argv=None) -> int:
         if runs.is_complete(path) and not arguments.force and runs.read_config(path) == config:
             print(f"{path} is complete; --force runs it again")
             return 0
-        require("torch", "pandas")
+        require("pandas", "torch")  # in this order: without NumPy torch warns, pandas says so
         check_device(arguments.device)
         import torch
 

@@ -6,6 +6,7 @@ docs/house.png and two blocks of docs/house.md are made from it.
 import ast
 from pathlib import Path
 
+from configuration import runs
 from documents.blocks import ROOT, markdown_table
 
 LEFT_OUT = ("tests", "results", "runs", "figures", "docs")
@@ -137,5 +138,5 @@ def draw() -> Path:
     axes.set(xlim=(0, 1), ylim=(0.5, max(floor.values()) + 0.5))
     axes.axis("off")
     path = ROOT / "docs" / "house.png"
-    picture.savefig(path, dpi=90)
+    runs.replace_file(path, lambda file: picture.savefig(file, format="png", dpi=90))
     return path

@@ -6,13 +6,14 @@ writes is waited for; a failing run stops no other.
 
 import shlex
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from configuration import runs
 from launching.plan import Job, is_busy
-from launching.processes import Script
+from launching.processes import LOST, Forked, ready, start
 
 POLL = 0.1  # seconds between looks at the children
 ASK_AGAIN = 2.0  # seconds between requests to stop
@@ -27,7 +28,7 @@ class Task:
     force: bool
     left: float = 0.0  # expected seconds of work that remain
     device: str | None = None
-    process: Script | None = None
+    process: Forked | subprocess.Popen | None = None
     started: float = 0.0  # wall clock, as file times are
     left_at_start: float = 0.0
     log_start: int = 0
@@ -121,7 +122,7 @@ class Local:
 
     def _fill(self):
         """Gives waiting tasks to free slots, the least loaded device first."""
-        while self.waiting and not self.signal:
+        while self.waiting and not self.signal and ready():
             load = dict.fromkeys(self.slots, 0)
             for task in self.running:
                 load[task.device] += 1
@@ -142,7 +143,7 @@ class Local:
                 log.write(f"$ {shlex.join(command)}\n".encode())
                 log.flush()
                 task.log_start, task.device, task.started = log.tell(), device, time.time()
-            task.process = Script(command, task.log)
+            task.process = start(command, task.log)
         except OSError as error:
             task.failure = f"cannot be started ({error})"
             self._end(task, self.failed)
@@ -158,7 +159,7 @@ class Local:
             if code is None:
                 continue
             self.running.remove(task)
-            if self.signal and code in (runs.EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL):
+            if self.signal and code in (runs.EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL, LOST):
                 self.stopped.append(task)
             elif code == runs.EXIT_BUSY:
                 self._set_aside(task)
@@ -173,9 +174,12 @@ class Local:
         self._end(task, self.failed if task.failure else self.done)
 
     def _failure(self, task: Task, code: int) -> str | None:
+        if code in (0, LOST) and runs.is_complete(task.job.folder):
+            return None
         if code == 0:
-            complete = runs.is_complete(task.job.folder)
-            return None if complete else f"exited 0 without {runs.SUMMARY}"
+            return f"exited 0 without {runs.SUMMARY}"
+        if code == LOST:
+            return "has ended, and so has what started it; start the same command again"
         if code == runs.EXIT_STOPPED:
             return "was stopped from outside; start the same command again to continue it"
         return f"exited {code}" if code > 0 else f"was ended by {_signal_name(-code)}"

@@ -178,13 +178,15 @@ def is_finished(job: Job) -> bool:
     """Whether the job's folder holds this very run, complete.
 
     Raises:
-        runs.RunError: the folder belongs to another configuration or cannot be read.
+        ValueError: the folder belongs to another configuration.
+        runs.RunError: it is damaged.
+        OSError: it cannot be read.
     """
     complete = runs.is_complete(job.folder)
     if complete or (job.folder / runs.CONFIG).is_file():
         found = runs.read_config(job.folder)
         if found != job.config:
-            raise runs.RunError(
+            raise ValueError(
                 f"{job.folder} holds another configuration"
                 f" ({runs.differences(found, job.config)}); delete it or choose another --runs"
             )

@@ -18,14 +18,6 @@ REFRESH = 1.0  # seconds between two pictures of a terminal
 TAIL = 8  # lines of a failed run's log that are shown
 
 
-def say(text: str = "") -> None:
-    """Prints a line; once nobody reads any more (`| head`, `| tee` at Ctrl-C), nothing."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def duration(seconds: float) -> str:
     """A time for people: 45 s, 12 min, 3 h 20 min."""
     if seconds < 90:
@@ -68,7 +60,7 @@ def accuracies(row: dict | None) -> str:
     if not row:
         return "no row yet"
     train, test = (
-        f"{100 * float(row[name]):.1f} %" if row[name] else "undefined"
+        f"{100 * float(row[name]):.1f} %" if row.get(name) else "undefined"
         for name in ("train_accuracy", "test_accuracy")
     )
     return f"train {train}, test {test}"
@@ -92,7 +84,7 @@ def position(task) -> str:
 
 
 def done(row: dict | None, unit: str) -> str:
-    return f"{float(row[unit]):.10g}" if row else "0"
+    return f"{float(row[unit]):.10g}" if row and row[unit] else "0"
 
 
 def ending(task) -> str:
@@ -138,13 +130,13 @@ class Lines:
         verb = "continues" if task.row else "starts   "
         unit, _ = task.job.config.budget
         where = f" from {unit} {done(task.row, unit)}" if task.row else ""
-        say(f"{verb} {task.job.label} on {task.device}{where}")
+        print(f"{verb} {task.job.label} on {task.device}{where}")
 
     def waits(self, task):
-        say(f"waits for {task.job.label}, which another process computes")
+        print(f"waits for {task.job.label}, which another process computes")
 
     def ended(self, task):
-        say(ending(task))
+        print(ending(task))
 
     def update(self, local):
         if time.monotonic() < self._next:
@@ -153,11 +145,11 @@ class Lines:
         for task in local.running:
             task.look()
         where = "; ".join(status(task) for task in local.running)
-        say(f"[{counts(local)}, {share_done(local):.0%} done, {remaining(local)}] {where}")
+        print(f"[{counts(local)}, {share_done(local):.0%} done, {remaining(local)}] {where}")
 
     def stopping(self, local):
         name = signal.Signals(local.signal).name if local.signal else "an error"
-        say(
+        print(
             f"{name}: stopping {count(len(local.running), 'run')}, each writes its checkpoint"
             " (Ctrl-C again kills them)"
         )
@@ -243,7 +235,7 @@ def state(job: Job) -> str:
     try:
         if is_finished(job):
             return "finished"
-    except runs.RunError:
+    except (OSError, ValueError, runs.RunError):
         return "unusable folder"
     row = runs.last_row(job.folder)
     if is_busy(job.folder):
@@ -262,8 +254,8 @@ def list_jobs(jobs) -> None:
     """Prints the runs of a sweep with where they are and how long they take."""
     width = max(len(job.label) for job in jobs)
     for job in jobs:
-        say(f"  {job.label:{width}}   {state(job):22} {duration(job.seconds):>8}")
-    say(f"{count(len(jobs), 'run')}, {expected(jobs)}. {ESTIMATES}")
+        print(f"  {job.label:{width}}   {state(job):22} {duration(job.seconds):>8}")
+    print(f"{count(len(jobs), 'run')}, {expected(jobs)}. {ESTIMATES}")
 
 
 class Listing:
@@ -287,31 +279,32 @@ class Listing:
         return ", ".join(f"{size} {expected(jobs)}" for size, jobs in every)
 
     def show(self, figure, in_full: bool):
-        say(f"Figure {figure.id}: {figure.title}")
+        print(f"Figure {figure.id}: {figure.title}")
         if not figure.runs:
-            say("  analytic: no runs, just drawn\n")
+            print("  analytic: no runs, just drawn\n")
             return
         forms = {size: self.jobs([figure], size) for size in self.sizes([figure])}
+        seeds = sorted({key[1] for jobs in forms.values() for key in jobs})
         keys = dict.fromkeys(
             (run.name, seed)
             for run in figure.runs
-            for seed in sorted({key[1] for jobs in forms.values() for key in jobs})
+            for seed in seeds
             if any((run.name, seed) in jobs for jobs in forms.values())
         )
         if not in_full and len(keys) > MOST_LISTED:
             for size, jobs in forms.items():
                 finished = sum(state(job) == "finished" for job in jobs.values())
                 runs_of = f"{len(jobs):3} runs, {finished} finished"
-                say(f"  {size:5} {runs_of}, {expected(jobs.values())}")
-            say(f"  one by one: --list --figures {figure.id}\n")
+                print(f"  {size:5} {runs_of}, {expected(jobs.values())}")
+            print(f"  one by one: --list --figures {figure.id}\n")
             return
-        say(f"  {self.times([figure])}")
+        print(f"  {self.times([figure])}")
         heads = "   ".join(f"{size:22} {'':8}" for size in forms)
-        say(f"  {'run':26} {'seed':>6}   {heads}".rstrip())
+        print(f"  {'run':26} {'seed':>6}   {heads}".rstrip())
         for key in keys:
             columns = (self._column(jobs.get(key)) for jobs in forms.values())
-            say(f"  {key[0]:26} {key[1]:>6}   {'   '.join(columns)}".rstrip())
-        say()
+            print(f"  {key[0]:26} {key[1]:>6}   {'   '.join(columns)}".rstrip())
+        print()
 
     def _column(self, job: Job | None) -> str:
         """State and time of a run; a cell that this size leaves out is empty."""
@@ -334,5 +327,5 @@ def list_figures(groups, seeds, root, named=()):
     for words, figures in groups.items():
         if len(figures) > 1:
             times = Listing(figures, seeds, root).times(figures)
-            say(f"{words} together, shared runs once: {times}")
-    say(ESTIMATES)
+            print(f"{words} together, shared runs once: {times}")
+    print(ESTIMATES)

@@ -10,9 +10,13 @@ from conftest import ROOT
 
 # As far as the scripts can see, a Python without packages whose venvs and pip succeed at once. It
 # keeps a log, fails where the file `pip_fails` is, waits while `pip_waits` is, and hands everything
-# else to the real Python.
+# else to the real Python. A call that would import from the working directory is in the log, too.
 FAKE_PYTHON = r"""#!/bin/bash
 here={folder}
+case "$1" in
+-I | -P) shift ;;
+-*) [ "$1" = --version ] || echo "unsafe: $*" >>"$here/log" ;;
+esac
 case "$1 $2" in
 "-c "*) [ -e "$here/old" ] && exit 1; exit 0 ;;
 "--version "*) echo "Python 3.9.1" ;;

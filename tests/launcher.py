@@ -17,12 +17,14 @@ PATIENCE = 30.0  # seconds; longer means a failure
 DRIVER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
+from configuration.interpreter import begin, end
+begin()
 import launch
 from launching import local, processes
 local.BUSY_POLL = 0.1
-processes.PRELOAD = ()
+processes.PRELOAD = os.environ.get("FAKE_PRELOAD", "").split()
 launch.count_gpus = lambda: int(os.environ.get("FAKE_GPUS", 0))
-sys.exit(launch.main(sys.argv[4:], train=sys.argv[2], plots=sys.argv[3]))
+end(lambda: launch.main(sys.argv[4:], train=sys.argv[2], plots=sys.argv[3]))
 """
 # Writes what it was asked for where the test looks for it.
 FAKE_PLOTS = """
@@ -58,7 +60,7 @@ class Launcher:
         self.started = []
 
     def command(self, *arguments):
-        front = [sys.executable, "-c", DRIVER, str(ROOT), str(FAKE_TRAIN), str(self.plots)]
+        front = [sys.executable, "-P", "-c", DRIVER, str(ROOT), str(FAKE_TRAIN), str(self.plots)]
         return [*front, *arguments, "--runs", str(self.root)]
 
     def environment(self, fake: dict, gpus: int):

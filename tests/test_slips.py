@@ -119,7 +119,7 @@ def test_a_clone_that_cannot_be_written_is_one_line(checkout):
 def test_a_python_without_the_packages_is_told_which_one_to_use(script, tmp_path):
     words = [*SCRIPTS[script], *(["--runs", ".", "--out", "."] if script == "launch.py" else [])]
     bare = [sys.executable, "-S", "-E", str(ROOT / script), *words]  # -S: no site-packages
-    name = "torch" if script in ("train.py", "launch.py") else "matplotlib"
+    name = {"train.py": "pandas", "launch.py": "torch"}.get(script, "matplotlib")
     line = one_line(bare, cwd=tmp_path)
     assert line == (
         f"{script}: {name} is not installed in this Python; use .venv/bin/python, which"

@@ -16,6 +16,11 @@ the loss around the run's last network along two random directions, by surface.p
 import sys
 from pathlib import Path
 
+from configuration.interpreter import begin, end
+
+if __name__ == "__main__":
+    begin("numpy", "pandas", "torch")
+
 import numpy
 import pandas
 import torch
@@ -196,4 +201,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

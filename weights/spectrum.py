@@ -12,6 +12,11 @@ import io
 import sys
 from pathlib import Path
 
+from configuration.interpreter import begin, end
+
+if __name__ == "__main__":
+    begin("numpy")
+
 import numpy
 
 from configuration import runs
@@ -111,4 +116,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
     def start(source, *arguments):
         script, log = tmp_path / "script.py", tmp_path / "log.txt"
         script.write_text(source)
-        return processes.Script([sys.executable, str(script), *arguments], log), log
+        return processes.start([sys.executable, str(script), *arguments], log), log
 
     return start
 
@@ -110,7 +110,7 @@ def test_signal_to_the_callers_whole_group_leaves_exit_codes_known(tmp_path):
         "import pathlib, signal, sys, time\n"
         "from launching import processes\nprocesses.PRELOAD = ()\n"
         f"log = pathlib.Path({str(tmp_path / 'log.txt')!r})\n"
-        f"child = processes.Script([sys.executable, {str(tmp_path / 'child.py')!r}], log)\n"
+        f"child = processes.start([sys.executable, {str(tmp_path / 'child.py')!r}], log)\n"
         "signal.signal(signal.SIGTERM, lambda *_: child.terminate())\n"
         "while not log.exists() or 'ready' not in log.read_text(): time.sleep(0.01)\n"
         "print('ready', flush=True)\n"
@@ -132,7 +132,7 @@ def test_heavy_packages_are_there_before_the_script_asks(tmp_path):
     (tmp_path / "child.py").write_text(source)
     caller = (
         "import pathlib, sys, time\nfrom launching import processes\n"
-        f"child = processes.Script([sys.executable, {str(tmp_path / 'child.py')!r}],"
+        f"child = processes.start([sys.executable, {str(tmp_path / 'child.py')!r}],"
         f" pathlib.Path({str(tmp_path / 'log.txt')!r}))\n"
         "while child.poll() is None: time.sleep(0.01)\n"
         "sys.exit('torch' in sys.modules)\n"
