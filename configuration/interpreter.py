@@ -3,10 +3,9 @@
 Imported before all else, and read by Pythons that are too old, too.
 """
 
-import importlib
+import _signal as signal  # loads nothing: before `begin` Ctrl-C ends in a traceback
 import io
 import os
-import signal
 import sys
 
 OLDEST = (3, 11)
@@ -24,6 +23,8 @@ class Stream(io.FileIO):
             return super().write(data)
         except OSError as error:
             self.failed = self.failed or error
+            if isinstance(error, BrokenPipeError):  # for good, and for the processes we start, too
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
             return len(data)
 
 
@@ -37,6 +38,8 @@ def begin(*packages):
     longer read, or whose encoding lacks a character, stops nothing.
     """
     global _stdout
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else: ignored, by nohup
+        signal.signal(signal.SIGINT, _stop)
     require()
     # As Python leaves them, a closed one would be the next file that is opened. What takes their
     # place here fails to read and to write, as they did.
@@ -47,8 +50,6 @@ def begin(*packages):
             os.set_inheritable(os.open(os.devnull, access), True)  # the lowest number there is
     _stdout = _mend("stdout", 1, "replace")
     _mend("stderr", 2, "backslashreplace")
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else: ignored, by nohup
-        signal.signal(signal.SIGINT, _stop)
     require(*packages)
 
 
@@ -71,7 +72,7 @@ def complain(text):
     print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr, flush=True)
 
 
-def require(*packages, load=importlib.import_module):
+def require(*packages, load=__import__):
     """Ends the script with one line and exit code 2 where this Python is too old or lacks one.
 
     Args:
@@ -104,7 +105,7 @@ def told():
     if isinstance(failed, BrokenPipeError):
         return 128 + signal.SIGPIPE
     if failed:
-        complain(f"cannot write to standard output ({failed.strerror})")
+        complain(f"cannot write to standard output ({failed.strerror}); send it elsewhere")
     return int(bool(failed))
 
 

@@ -27,8 +27,11 @@ launch.count_gpus = lambda: int(os.environ.get("FAKE_GPUS", 0))
 end(lambda: launch.main(sys.argv[4:], train=sys.argv[2], plots=sys.argv[3]))
 """
 # Writes what it was asked for where the test looks for it.
-FAKE_PLOTS = """
+FAKE_PLOTS = f"""
 import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from configuration.interpreter import begin
+begin()
 open(os.environ["FAKE_EVENTS"], "a").write("draw " + " ".join(sys.argv[1:]) + "\\n")
 print("figure drawn")
 """
