@@ -129,9 +129,7 @@ def train(
         step += 1
         row_due = True
     folder.save_checkpoint(session.state(step, seconds(), diverged_at, stopped_at))
-    summary = summarize(folder, step, seconds(), diverged_at, stopped_at)
-    folder.write_summary(summary)
-    return summary
+    return folder.write_summary(summarize(folder, step, seconds(), diverged_at, stopped_at))
 
 
 def is_finite(row: dict) -> bool:

@@ -460,7 +460,8 @@ class RunFolder:
     def write_env(self, env: dict):
         self._write_json(ENV, env)
 
-    def write_summary(self, summary: dict):
+    def write_summary(self, summary: dict) -> dict:
+        """Writes summary.json with its digests, and returns it."""
         names = [name for name, file in self._appended.items() if file.size]
         for name in names:
             if digest_of(self.path / name) != self._appended[name].sha256:
@@ -468,7 +469,9 @@ class RunFolder:
                     f"{self.path / name} was changed while this run was writing it; delete"
                     f" {CHECKPOINT} to compute this run again from step 0"
                 )
-        self._write_json(SUMMARY, seal_summary(self.path, summary, [CONFIG, *names]))
+        summary = seal_summary(self.path, summary, [CONFIG, *names])
+        self._write_json(SUMMARY, summary)
+        return summary
 
     def _write_json(self, name, value):
         self._replace(name, lambda file: file.write(_as_json(value)))
