@@ -197,8 +197,7 @@ def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str
     there = [line for line in lines if line.replicates]
     missing = [line for line in lines if not line.replicates]
     folders = unique(line.run.form(size)[0] for line in missing)
-    draw = _kind(panel)[0]
-    entries = draw(axes, there, panel.epochs if size == "full" else None)
+    entries = _draw_lines(axes, panel, there, panel.epochs if size == "full" else None)
     make = textwrap.fill(make, 44, break_on_hyphens=False)
     if missing and not there:
         text = f"no complete run of\n{some_names(folders, chr(10))}\n\nmake it:\n{make}"
@@ -244,6 +243,22 @@ def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str
         size=8,
         color=ALERT,
     )
+
+
+def _draw_lines(axes, panel: Panel, lines: list[Line], end: int | None) -> list:
+    """The entries of the legend. A line whose table lacks a column is said there and not drawn."""
+    try:
+        return _kind(panel)[0](axes, lines, end)
+    except KeyError as error:
+        column = error.args[0]
+        lacking = [x for x in lines if any(column not in r.metrics for r in x.replicates)]
+        if not lacking:
+            raise
+    for part in axes:
+        part.clear()
+    entries = _draw_lines(axes, panel, [line for line in lines if line not in lacking], end)
+    texts = (f"{x.label}: not drawn, its {runs.METRICS} has no column {column}" for x in lacking)
+    return [*entries, *(entry(textwrap.fill(text, WIDEST), style="none") for text in texts)]
 
 
 def _head_and_foot(picture, figure: Figure, found, size: str, published: int, width: int):

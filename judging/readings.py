@@ -47,10 +47,14 @@ def measured(
         kinds = {p.kind for p in figure.panels if curve.run in [c.run for c in p.curves]}
         for replicate in found:
             line = Line(curve.run, in_form(curve.label, curve.run, size), "", [replicate])
-            if related:
-                values = _related_values(line, unit, relative=figure.id == WITHOUT_95)
-            else:
-                values = {"curve": line.label} | _values(line, unit, kinds)
+            try:
+                if related:
+                    values = _related_values(line, unit, relative=figure.id == WITHOUT_95)
+                else:
+                    values = {"curve": line.label} | _values(line, unit, kinds)
+            except KeyError as column:
+                notes.append(f"{line.label} seed {replicate.seed} has no column {column}")
+                continue
             rows.append({"panel": panel.id} | values)
     if rows:
         print(f"Measured (levels: first {unit}):")

@@ -30,6 +30,7 @@ from plotting.panels import (
 )
 
 LOSSES = {"train_loss": "--", "test_loss": "-"}  # column -> style
+SHOWN = (*LOSSES, "train_accuracy", "test_accuracy", "softmax_collapse", "weight_norm")
 NOWHERE = "name a run folder (seed_N) or the folder that holds several of them"
 
 
@@ -74,7 +75,11 @@ def load(words) -> tuple[list[Complete], list[str]]:
                 if not (f / runs.SUMMARY).is_file():
                     raise runs.RunError(f"{f} is not complete; start it again to finish it")
                 config = runs.read_config(f)
-                found[f] = Complete(f, config, *read_folder(f, config))
+                run = Complete(f, config, *read_folder(f, config))
+                lacking = [c for c in SHOWN if c not in run.metrics]
+                if lacking:
+                    raise runs.RunError(f"{f / runs.METRICS} has no column {lacking[0]}")
+                found[f] = run
             except runs.RunError as error:
                 unusable[f] = error
         if len(unusable) == len(inside):

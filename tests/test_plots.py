@@ -15,7 +15,7 @@ import pytest
 from house import CATALOG, RELATED_RUNS
 from made_runs import derive
 from matplotlib.colors import to_hex
-from pictures import texts, write
+from pictures import rewrite, texts, write
 
 import plots
 from configuration import runs
@@ -301,6 +301,21 @@ def test_a_damaged_table_is_not_drawn_and_this_is_said(content, places):
     assert "not used (your runs)" in texts(plots.draw_figure(FIGURE_1, **places))
 
 
+def test_a_table_that_lacks_a_column_is_said_and_the_rest_of_the_panel_is_drawn(places, capsys):
+    for run in FIGURE_4.runs:
+        write(places["runs_root"], run)
+    folder = runs.run_folder(places["runs_root"], PRODUCT_STABLEMAX.name, 42)
+    rewrite(folder, runs.read_metrics(folder).drop(columns="test_accuracy"))
+    left, *_ = run_axes(plots.draw_figure(FIGURE_4, **places), FIGURE_4)
+    entries = legend(left)
+    said = [text for text in entries if "has no column test_accuracy" in " ".join(text.split())]
+    assert len(said) == 1 and said[0].startswith("product mod 113")
+    assert len(drawn(left, entries["Test: sparse parity"])) == 1
+    assert to_hex(left.lines[0].get_color()) != entries[said[0]]
+    plots.measured("4", **places)
+    assert "product mod 113 seed 42 has no column 'test_accuracy'" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("which", ["2", "4", "9", "11", "13", "16"])
 def test_legends_that_name_missing_runs_stay_inside_the_picture(which, places):
     for run in {panel.curves[0].run for panel in CATALOG.paper[which].panels}:
@@ -404,9 +419,8 @@ def test_the_mean_ends_where_the_shortest_replicate_ends(places):
     values = [0.0, 0.2, 0.4, 0.6]
     epochs, _ = write(places["runs_root"], ADD_STABLEMAX, 42, test_accuracy=values)
     write(places["runs_root"], ADD_STABLEMAX, 43, test_accuracy=values)
-    table = runs.run_folder(places["runs_root"], ADD_STABLEMAX.name, 43) / runs.METRICS
-    lines = table.read_text().splitlines(keepends=True)
-    table.write_text("".join(lines[:3]))  # header and two rows
+    folder = runs.run_folder(places["runs_root"], ADD_STABLEMAX.name, 43)
+    rewrite(folder, runs.read_metrics(folder)[:2])
     axes = run_axes(plots.draw_figure(FIGURE_1, **places), FIGURE_1)[1]
     ((x, y),) = drawn(axes, legend(axes)["Test: AdamW, StableMax"])
     assert x.tolist() == epochs[:2]

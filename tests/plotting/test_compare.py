@@ -184,11 +184,18 @@ def test_what_is_undefined_is_no_number_in_the_table(write, capsys):
 
 def test_what_cannot_be_compared_is_one_line_and_exit_code_2(write, tmp_path, capsys):
     begun, done = str(write("begun", complete=False)), str(write("done"))
+    altered, short = write("altered"), tmp_path / "short" / "seed_42"
+    (altered / runs.METRICS).write_text("step,epoch\n0,0\n")
+    with runs.RunFolder(short, BASE) as folder:
+        folder.append({"step": 0, "epoch": 0, "train_loss": 0.5})
+        folder.write_summary({"diverged_at_step": None})
     for words, said in (
         (["--compare", "/nope"], "/nope does not exist; name a run folder (seed_N)"),
         (["--table", str(tmp_path)], f"{tmp_path} is no run folder; name a run folder (seed_N)"),
         (["--table"], "--table is empty; name a run folder"),
         (["--compare", done, begun], f"{begun} is not complete; start it again to finish it"),
+        (["--compare", str(altered)], "metrics.csv is not as the run left it; copy it again"),
+        (["--table", str(short)], f"{short}/metrics.csv has no column test_loss"),
         (["--compare", done, "--by", "learning_rate"], "unknown field 'learning_rate'"),
         (["--compare", done, "--by", "seed"], "seeds are replicates"),
         (["--by", "lr"], "name run folders with --compare"),
