@@ -6,7 +6,8 @@ import math
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -231,34 +232,55 @@ def test_diverged_run_stops_at_once_and_keeps_its_rows(run, tmp_path):
 def test_run_ends_where_loss_or_weights_alone_are_infinite_and_its_summary_has_no_infinity(
     tmp_path, monkeypatch, column, ends
 ):
-    measured = Session.row
+    measured, config = Session.row, replace(TINY_CONFIG, stop_at="train_accuracy", stop_level=1)
 
     def row(session, step):
-        return measured(session, step) | ({column: math.inf} if step >= 10 else {})
+        late = {"train_accuracy": 1.0, column: math.inf} if step >= 10 else {}
+        return measured(session, step) | late
 
     monkeypatch.setattr(Session, "row", row)
-    with runs.RunFolder(tmp_path, TINY_CONFIG) as folder:
-        summary = train.train(TINY_CONFIG, folder)
+    with runs.RunFolder(tmp_path, config) as folder:
+        summary = train.train(config, folder)
     assert summary["diverged_at_step"] == (10 if ends else None)
-    assert summary["steps"] == (10 if ends else 20)
+    assert summary["stopped_at_step"] == (None if ends else 10)
     assert [name for name, value in summary["final"].items() if value is None] == [column]
     assert runs.read_summary(tmp_path) == summary
     assert runs.read_metrics(tmp_path)[column].iloc[-1] == math.inf
 
 
-def test_seconds_are_those_of_all_starts_together(tmp_path, monkeypatch):
-    now, asked = [0.0], []
-    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: now[0]))
+def test_seconds_are_those_of_all_starts_and_checkpoints_are_so_many_apart(tmp_path, monkeypatch):
+    asked, saved, save = [], [], runs.RunFolder.save_checkpoint
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: float(len(asked))))
+    monkeypatch.setattr(
+        runs.RunFolder,
+        "save_checkpoint",
+        lambda folder, state: save(folder, state) or saved.append(state["step"]),
+    )
 
     def stop_asked():  # a second passes at each step
-        now[0] += 1
-        asked.append(len(asked) == 5)
+        asked.append(len(asked) == 7)
         return asked[-1]
 
     for _ in range(2):
         with runs.RunFolder(tmp_path, TINY_CONFIG) as folder, suppress(train.Stopped):
-            train.train(TINY_CONFIG, folder, checkpoint_seconds=math.inf, stop_asked=stop_asked)
-    assert runs.read_summary(tmp_path)["seconds"] == len(asked) == 21  # step 5 is asked for twice
+            train.train(TINY_CONFIG, folder, checkpoint_seconds=5, stop_asked=stop_asked)
+    assert saved == [4, 7, 11, 16, 20]  # asked before an update; at step 7 stopped
+    assert runs.read_summary(tmp_path)["seconds"] == len(asked) == 21  # step 7 is asked for twice
+
+
+def test_threads_are_those_asked_for(run, tmp_path):
+    assert run(TINY + " --threads 2", "--run_dir", str(tmp_path / "a"))[0] == 0
+    assert torch.get_num_threads() == runs.read_json(tmp_path / "a" / runs.ENV)["threads"] == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "count"), [("cuda", 0), ("cuda:0", 0), ("cuda:1", 1), ("cuda:1", 2), ("cpu", 0)]
+)
+def test_a_device_is_there_whose_number_is_below_the_count(device, count, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    refused = device != "cpu" and count < 2
+    with pytest.raises(ValueError, match=device) if refused else nullcontext():
+        train.check_device(device)
 
 
 def test_diverged_run_killed_before_its_summary_does_not_train_on(run, tmp_path):
@@ -292,9 +314,7 @@ def test_penalty_pulls_weights_by_its_gradient():
     config = runs.RunConfig(lr=0.5, optimizer="SGD", momentum=0.0, modulo=7, seed=3)
     plain = Session(config)
     for kind, gradient in (("l1", torch.sign), ("l2", lambda w: 2 * w)):
-        other = Session(
-            train.dataclasses.replace(config, regularization=kind, **{f"lambda_{kind}": 0.125})
-        )
+        other = Session(replace(config, regularization=kind, **{f"lambda_{kind}": 0.125}))
         torch.manual_seed(0)
         plain = Session(config)
         torch.manual_seed(0)
