@@ -258,6 +258,13 @@ def test_binary_codes_are_distinct_and_name_their_operand(bits, width, random_co
     assert torch.equal(other, task.inputs) is not random_codes  # they are the seed's own
 
 
+@pytest.mark.parametrize(("modulo", "width"), [(8, 3), (9, 4)])
+def test_binary_codes_have_as_few_bits_as_the_largest_operand(modulo, width):
+    config = replace(BASE, dataset="binary_alg", modulo=modulo, random_codes=True)
+    codes = datasets.binary_task(config).inputs[:, :width].int().unique(dim=0)
+    assert codes.shape == (modulo, width) == (modulo, len(f"{modulo - 1:b}"))
+
+
 @pytest.mark.parametrize("fraction", [0.4, 0.6, 0.7])
 def test_split_is_torchs_random_split(fraction):
     task = datasets.modular_task(BASE)

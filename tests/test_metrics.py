@@ -39,6 +39,16 @@ def test_collapse_at_16_bits_is_of_a_float32_sum_rounded_once():
     assert gaps[collapsed].min() == pytest.approx(11 * math.log(2) + math.log(112), abs=0.02)
 
 
+def test_collapse_at_32_bits_is_of_torchs_own_sum_in_float32():
+    gaps = torch.arange(14, 24, 0.01)
+    logits = torch.zeros(len(gaps), 113) - gaps[:, None]
+    logits[:, 5] = 0
+    sums = [logits.to(dtype).exp().sum(1) for dtype in (torch.float32, torch.float64)]
+    collapsed, wider = (total.float() == 1 for total in sums)
+    published, _ = metrics.is_collapsed(logits, torch.zeros(len(gaps)).long(), torch.float32)
+    assert published.tolist() == collapsed.tolist() != wider.tolist()
+
+
 def test_equal_logits_do_not_collapse():
     published, label = metrics.softmax_collapse(
         torch.zeros(3, 5), torch.tensor([0, 1, 2]), torch.float32

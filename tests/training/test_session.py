@@ -126,12 +126,19 @@ class Gaps(nn.Module):
         return logits * self.w
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "stablemax"])
 @pytest.mark.parametrize(("bits", "collapsed"), [(16, 3 / 4), (32, 2 / 4), (64, 1 / 4)])
-def test_a_row_counts_collapse_in_the_runs_own_precision(bits, collapsed):
-    session = Session(replace(RUN, softmax_precision=bits))
+def test_a_row_counts_collapse_in_the_precision_of_the_softmax(bits, collapsed, loss):
+    session = Session(replace(RUN, softmax_precision=bits, loss_function=loss))
     assert len(session.data.train_targets) % 4 == 0
     session.model = Gaps()
-    assert session.row(0)["softmax_collapse"] == collapsed
+    session.data = replace(session.data, train_targets=session.data.train_targets * 0)
+    row = session.row(0)
+    assert row["softmax_collapse"] == row["softmax_collapse_label"] == collapsed
+    if loss == "stablemax":  # s(-1000) is no 0
+        assert row["zero_terms"] == 0
+    elif bits > 16:  # at 16 bits the loss alone is rounded, and e^-10 is no 0
+        assert row["zero_terms"] == collapsed  # e^-30 at 64 bits is no 0
 
 
 def group(name):
