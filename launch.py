@@ -390,7 +390,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             list_jobs(jobs)
             return told()
         if not options.dry_run:
-            require("torch", "pandas", "matplotlib", "tqdm", load=find_spec)
+            require("torch", "numpy", "pandas", "matplotlib", "tqdm", load=find_spec)
         slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
         if not options.dry_run:
             check_writable(options.root, "--runs")

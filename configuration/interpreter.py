@@ -87,15 +87,17 @@ def require(*packages, load=__import__):
         complain(f"Python 3.11 or later is needed, this is {version}; {remedy}")
         sys.exit(2)
     for name in packages:
+        reason = "is not installed in this Python"
         try:
-            reason = "is not installed in this Python" if load(name) is None else None
+            found = load(name)
+            # Neither has a folder without __init__.py, which is what is left of a deleted package.
+            if getattr(found, "__file__", None) or getattr(found, "origin", None):
+                continue
         except (ImportError, OSError, MemoryError) as error:
-            reason = f"cannot be imported ({' '.join(str(error).split())[:200]})"
-            if isinstance(error, ModuleNotFoundError) and error.name == name:
-                reason = "is not installed in this Python"
-        if reason:
-            complain(f"{name} {reason}; {remedy}")
-            sys.exit(2)
+            if not isinstance(error, ModuleNotFoundError) or error.name != name:
+                reason = f"cannot be imported ({' '.join(str(error).split())[:200]})"
+        complain(f"{name} {reason}; {remedy}")
+        sys.exit(2)
 
 
 def told():

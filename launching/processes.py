@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PRELOAD = ("torch", "torch._dynamo", "pandas")  # torch's optimizers load its compiler, too
+FORKS = sys.platform == "linux"
 LOST = 256  # for the exit code of a child that outlived the server; no process has this one
 LOOK = 0.05  # seconds between the server's looks at its children
 MESSAGE = 1 << 20  # bytes, at most
@@ -116,7 +117,7 @@ _server: Server | None = None
 def ready() -> bool:
     """Whether a script would start at once; until then the server, started here, loads."""
     global _server
-    if sys.platform != "linux":
+    if not FORKS:
         return True
     _server = _server or Server()
     _server.listen()
@@ -136,7 +137,7 @@ def start(command: Sequence[str], log: Path) -> Forked | subprocess.Popen:
     words = list(command[1:])
     while not ready():
         _server.listen(None)
-    pid = _server.fork(words, log) if _server and not _server.dead else None
+    pid = _server.fork(words, log) if FORKS else None
     if pid is not None:
         return Forked(_server, pid)
     with open(log, "ab") as output:

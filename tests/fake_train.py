@@ -70,6 +70,9 @@ def main() -> int:
     except runs.RunBusy as error:
         print(error, file=sys.stderr)
         return runs.EXIT_BUSY
+    except runs.RunError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def act(behaviour, folder, config, event, wait_until) -> int:

@@ -52,6 +52,10 @@ def is_alive(pid) -> bool:
     return state != "Z"
 
 
+def parent_of(pid) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
 class Launcher:
     """The launcher with a root of runs of its own (a path with a space)."""
 

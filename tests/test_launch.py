@@ -12,7 +12,7 @@ import sys
 
 import pytest
 from house import CATALOG
-from launcher import ROOT, Launcher, is_alive, wait_until
+from launcher import ROOT, Launcher, is_alive, parent_of, wait_until
 
 import launch
 from configuration import runs
@@ -45,25 +45,38 @@ def quick(*figures):
 # ---------------------------------------------------------------------------------- flags
 
 
+@pytest.fixture
+def front_door(tmp_path, monkeypatch, capsys):
+    """front_door(*arguments, gpus=0) -> (exit code, stdout, stderr), in this process."""
+
+    def call(*arguments, gpus=0):
+        monkeypatch.setattr(launch, "count_gpus", lambda: gpus)
+        try:
+            code = launch.main([*arguments, "--runs", str(tmp_path / "the runs")], train="train.py")
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
 @pytest.mark.parametrize(
     "words",
     [["1 2"], ["1", "2"], ["2,1"], ["1,", "2"], ["1", "--figures", "2"], ["1,1 2", "2"], ["2 , 1"]],
 )
-def test_every_way_to_write_a_list_means_the_same(launcher, words):
-    plain = launcher.run("--dry-run", "--device", "cpu", "--figures", "1,2", "--seeds", "3,4")
-    other = launcher.run("--dry-run", "--device", "cpu", "--seeds", "4", "3", "--figures", *words)
-    assert plain.returncode == other.returncode == 0
-    assert len(plain.stdout.splitlines()) == 2 * (3 + 9)
-    assert other.stdout == plain.stdout
+def test_every_way_to_write_a_list_means_the_same(front_door, words):
+    plain = front_door("--dry-run", "--device", "cpu", "--figures", "1,2", "--seeds", "3,4")
+    other = front_door("--dry-run", "--device", "cpu", "--seeds", "4", "3", "--figures", *words)
+    assert plain[0] == 0
+    assert len(plain[1].splitlines()) == 2 * (3 + 9)
+    assert other == plain
 
 
-def test_a_list_of_devices_means_the_same_in_every_form(launcher):
+def test_a_list_of_devices_means_the_same_in_every_form(front_door):
     forms = [["cuda:0,cuda:1"], ["cuda:0 cuda:1"], ["cuda", "cuda:1"], ["cuda:0,cuda:1", "cuda:0"]]
-    outputs = {
-        launcher.run("--dry-run", "--figures", "1", "--device", *form, gpus=2).stdout
-        for form in forms
+    (output,) = {
+        front_door("--dry-run", "--figures", "1", "--device", *form, gpus=2)[1] for form in forms
     }
-    (output,) = outputs
     assert [line.split("--device ")[1].split()[0] for line in output.splitlines()] == [
         "cuda:0",
         "cuda:1",
@@ -103,12 +116,11 @@ def test_a_list_of_devices_means_the_same_in_every_form(launcher):
         (["--fig", "1"], "unknown flag --fig: did you mean --figures? see --help for all of them"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2(launcher, arguments, line):
-    answer = launcher.run(*arguments)
-    assert answer.returncode == 2
-    assert answer.stdout == ""
-    assert answer.stderr.removeprefix("run_main_experiments.sh: ") == line + "\n"
-    assert launcher.events() == []
+def test_bad_input_is_one_line_and_exit_2(front_door, tmp_path, arguments, line):
+    code, out, err = front_door(*arguments)
+    assert (code, out) == (2, "")
+    assert err.removeprefix("run_main_experiments.sh: ") == line + "\n"
+    assert not (tmp_path / "the runs").exists()
 
 
 def test_empty_folder_for_the_runs_is_refused(capsys):
@@ -116,12 +128,12 @@ def test_empty_folder_for_the_runs_is_refused(capsys):
     assert "--runs '' is empty; name a folder, or drop it" in capsys.readouterr().err
 
 
-def test_without_device_a_gpu_is_used_where_there_is_one_and_it_is_said(launcher):
+def test_without_device_a_gpu_is_used_where_there_is_one_and_it_is_said(front_door):
     for gpus, device in ((0, "cpu"), (1, "cuda:0")):
-        answer = launcher.run("--dry-run", "--figures", "6", gpus=gpus)
-        lines = answer.stdout.splitlines()
+        _, out, err = front_door("--dry-run", "--figures", "6", gpus=gpus)
+        lines = out.splitlines()
         assert len(lines) == 10 and all(f"--device {device} " in line for line in lines)
-        assert answer.stderr.startswith("no --device given: using")
+        assert err.startswith("no --device given: using")
 
 
 # ---------------------------------------------------------------------------------- the plan
@@ -206,8 +218,8 @@ def test_list_sums_up_long_grids_unless_they_are_named(launcher):
     assert {n for n, finished in quick_states.items() if finished} == set(done)
 
 
-def test_list_shows_every_size_that_a_figure_has(launcher):
-    shown = launcher.run("--list", "--figures", "s5", "division").stdout
+def test_list_shows_every_size_that_a_figure_has(front_door):
+    _, shown, _ = front_door("--list", "--figures", "s5", "division")
     s5, division = shown.split("Figure s5")[1], shown.split("Figure s5")[0]
     head = next(line for line in s5.splitlines() if "seed" in line)
     assert head.split() == ["run", "seed", "quick", "cpu", "full"]
@@ -335,6 +347,31 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(lau
         assert "lr 0.5 -> 0.01" in answer.stderr and str(path.parent) in answer.stderr
         assert "delete it or choose another --runs" in answer.stderr
     assert len(launcher.events("start")) == 3 and launcher.events("force") == []
+
+
+def test_damaged_unfinished_runs_stop_no_other_and_are_said(launcher, front_door):
+    """A configuration cut short; rows under another header, and with an empty epoch."""
+    cut, renamed, empty = FIGURE_1
+    for run in FIGURE_1:
+        with runs.RunFolder(launcher.folder(run), CATALOG.run(run).form("quick", 42)[1]) as folder:
+            folder.append({"step": 0, "epoch": 0, "train_accuracy": 1.0, "test_accuracy": 0.5})
+    for run, name, old, new in (
+        (cut, runs.CONFIG, "}", ""),
+        (renamed, runs.METRICS, "train_accuracy", "train_accurasy"),
+        (empty, runs.METRICS, "\n0,0,", "\n0,,"),
+    ):
+        path = launcher.folder(run) / name
+        path.write_text(path.read_text().replace(old, new))
+    said = f"{launcher.folder(cut) / runs.CONFIG} is damaged"
+    code, listed, _ = front_door("--list", "--figures", "1")
+    assert code == 0 and listed.count("unusable folder") == 1
+    code, commands, noted = front_door(*quick_1("--dry-run"))
+    assert (code, len(commands.splitlines())) == (0, 3)
+    assert noted.startswith(said) and noted.count("\n") == 1
+    answer = launcher.run(*quick_1())
+    assert answer.returncode == 1 and answer.stderr == noted
+    assert f"quick/{cut} seed 42 exited 2" in answer.stdout and f"    {said}" in answer.stdout
+    assert [runs.is_complete(launcher.folder(run)) for run in FIGURE_1] == [False, True, True]
 
 
 def test_an_unusable_root_is_refused_in_one_line(launcher):
@@ -604,3 +641,87 @@ def test_the_runs_go_on_when_nobody_reads_the_output(launcher):
     launcher.release()
     assert process.wait(timeout=30) == 0
     assert all(runs.is_complete(launcher.folder(run)) for run in FIGURE_1)
+
+
+# ---------------------------------------------------------------------------------- surroundings
+
+
+def test_runs_are_computed_whatever_streams_and_folders_the_launcher_is_given(launcher, tmp_path):
+    """No output, no room for a socket's name, and files that are called like modules."""
+    here, long = tmp_path / "here", tmp_path / ("long" * 32)
+    for folder in (here, long):
+        folder.mkdir()
+    for module in ("cuckoo", "random", "socket", "json", "select", "multiprocessing", "email"):
+        (here / f"{module}.py").write_text("open('executed', 'w')")
+    given = {"FAKE_PRELOAD": "cuckoo", "TMPDIR": str(long)}
+    environment = launcher.environment({}, 0) | given
+    for force, full in (([], True), (["--force"], False)):
+        out = os.open("/dev/full", os.O_WRONLY)
+        close = None if full else lambda: os.close(1)
+        options = {"cwd": here, "env": environment, "stdout": out, "preexec_fn": close}
+        process = launcher.start(*quick_1("--jobs", "3", *force), **options)
+        os.close(out)
+        _, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (0, "")
+        assert all(runs.is_complete(launcher.folder(run)) for run in FIGURE_1)
+    assert len(launcher.events("force")) == 3
+    assert not (here / "executed").exists()
+
+
+@pytest.fixture
+def slow_server(launcher, tmp_path):
+    """Options for a launcher whose packages take for ever to load; a file with the server's id."""
+    server = tmp_path / "modules" / "server"
+    server.parent.mkdir()
+    (server.parent / "cuckoo.py").write_text(
+        "import os, time\n"
+        f"open({f'{server}.new'!r}, 'w').write(str(os.getpid()))\n"
+        f"os.rename({f'{server}.new'!r}, {str(server)!r})\n"
+        "time.sleep(30)"
+    )
+    given = {"FAKE_PRELOAD": "cuckoo", "PYTHONPATH": str(server.parent)}
+    return {"env": launcher.environment({}, 0) | given, "start_new_session": True}, server
+
+
+def test_ctrl_c_while_packages_load_ends_all_at_once(launcher, slow_server):
+    options, server = slow_server
+    process = launcher.start(*quick_1(), **options)
+    wait_until(server.exists, "the server to load")
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+    assert out.endswith("stopped with 3 runs left; start the same command again to continue\n")
+    wait_until(lambda: not is_alive(server.read_text()), "the server to end")
+    assert launcher.events() == []
+
+
+def test_a_server_that_is_killed_while_packages_load_stops_no_run(launcher, slow_server):
+    options, server = slow_server
+    process = launcher.start(*quick_1(), **options)
+    wait_until(server.exists, "the server to load")
+    os.kill(int(server.read_text()), signal.SIGKILL)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, ""), out
+    assert all(runs.is_complete(launcher.folder(run)) for run in FIGURE_1)
+
+
+def test_a_server_that_is_killed_later_takes_no_run_with_it(launcher):
+    process = launcher.start(*quick_1("--jobs", "2"), fake=dict.fromkeys(FIGURE_1, "slow"))
+    launcher.wait_for("row", 2)
+    (server,) = {parent_of(event[4]) for event in launcher.events("start")}
+    assert server != process.pid
+    os.kill(server, signal.SIGKILL)
+    launcher.release()
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, ""), out
+    assert sorted(e[1] for e in launcher.events("start")) == sorted(FIGURE_1)  # none twice
+
+
+def test_the_torch_of_the_working_directory_is_not_asked_for_gpus(tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text("class cuda:\n    device_count = lambda: 99")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "GPU_FILES", (str(tmp_path),))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "torch.py").write_text("class cuda:\n    device_count = lambda: 3")
+    assert launch.count_gpus() == 3

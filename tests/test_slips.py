@@ -118,7 +118,8 @@ def test_a_clone_that_cannot_be_written_is_one_line(checkout):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_python_without_the_packages_is_told_which_one_to_use(script, tmp_path):
     words = [*SCRIPTS[script], *(["--runs", ".", "--out", "."] if script == "launch.py" else [])]
-    bare = [sys.executable, "-S", "-E", str(ROOT / script), *words]  # -S: no site-packages
+    # -S: no site-packages; -P, as PYTHONSAFEPATH: the script's folder is not on the path, either.
+    bare = [sys.executable, "-S", "-E", "-P", str(ROOT / script), *words]
     name = {"train.py": "pandas", "launch.py": "torch"}.get(script, "matplotlib")
     line = one_line(bare, cwd=tmp_path)
     assert line == (

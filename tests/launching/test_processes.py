@@ -1,4 +1,7 @@
-"""A script in a child of the server is the script in a shell, only started sooner."""
+"""A script in a child of the server is the script in a shell, only started sooner.
+
+Where there is no server it is started afresh and is the same, too.
+"""
 
 import os
 import signal
@@ -14,10 +17,11 @@ from launching import processes
 PATIENCE = 60.0  # seconds; longer means a failure
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
+@pytest.fixture(params=[True, False], ids=["forked", "afresh"])
+def run(tmp_path, monkeypatch, request):
     """run(source, *arguments) -> (process, log) of a script that imports nothing heavy."""
     monkeypatch.setattr(processes, "PRELOAD", ())
+    monkeypatch.setattr(processes, "FORKS", request.param and processes.FORKS)
 
     def start(source, *arguments):
         script, log = tmp_path / "script.py", tmp_path / "log.txt"
@@ -100,7 +104,30 @@ def test_child_leads_a_session_of_its_own(run):
     assert process.pid != os.getpid()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the server runs on Linux")
+@pytest.mark.skipif(not processes.FORKS, reason="the server runs on Linux")
+def test_a_child_outlives_the_server_and_the_next_script_is_started_afresh(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "PRELOAD", ())
+    monkeypatch.setattr(processes, "_server", None)
+    script, log = tmp_path / "script.py", tmp_path / "log.txt"
+    script.write_text(
+        "import os, pathlib, sys, time\nprint(os.getppid())\n"
+        f"while not pathlib.Path({str(tmp_path / 'end')!r}).exists(): time.sleep(0.01)\n"
+        "sys.exit(7)"
+    )
+    first = processes.start([sys.executable, str(script)], log)
+    ended = processes.start([sys.executable, str(script)], log)
+    wait(lambda: log.exists() and log.read_text().count("\n") == 2)
+    ended.kill()
+    wait(ended.poll)
+    os.kill(int(log.read_text().split()[0]), signal.SIGKILL)
+    wait(lambda: processes._server.dead or first.poll())
+    assert first.poll() is None and ended.poll() == -signal.SIGKILL
+    second = processes.start([sys.executable, str(script)], log)
+    (tmp_path / "end").touch()
+    assert (wait(first.poll), wait(second.poll)) == (processes.LOST, 7)
+
+
+@pytest.mark.skipif(not processes.FORKS, reason="the server runs on Linux")
 def test_signal_to_the_callers_whole_group_leaves_exit_codes_known(tmp_path):
     (tmp_path / "child.py").write_text(
         "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(76))\n"
@@ -126,7 +153,7 @@ def test_signal_to_the_callers_whole_group_leaves_exit_codes_known(tmp_path):
     assert group.communicate(timeout=PATIENCE)[0] == "76\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the server runs on Linux")
+@pytest.mark.skipif(not processes.FORKS, reason="the server runs on Linux")
 def test_heavy_packages_are_there_before_the_script_asks(tmp_path):
     source = "import sys; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
     (tmp_path / "child.py").write_text(source)
