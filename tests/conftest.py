@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT))
 # One kernel family on every x86 CPU (MKL's conditional numerical reproducibility), before torch is
 # loaded: training under OrthoGrad amplifies rounding, and the parity trajectories are AVX2's.
 os.environ.setdefault("MKL_CBWR", "AVX2")
+slow = pytest.mark.skipif("not config.getoption('--slow')", reason="takes minutes: --slow")
 
 
 def pytest_addoption(parser):
