@@ -300,6 +300,11 @@ def test_label_noise_gives_so_many_training_examples_a_wrong_label_and_changes_n
     assert torch.equal(batch, its_batch)
 
 
+def test_a_wrong_label_is_a_result_also_where_the_logits_are_over_the_vocabulary():
+    config = replace(TOKENS, full_head=True, train_fraction=0.8, label_noise=39)
+    assert Session(config).data.train_targets.unique().tolist() == list(range(7))
+
+
 def test_label_noise_is_the_seeds_own_and_uniform_over_examples_and_wrong_labels():
     data = datasets.Split(torch.zeros(500, 2), torch.arange(500) % 5, None, None)
     moved, shifts = torch.zeros(500), torch.zeros(5)

@@ -18,6 +18,7 @@ from configuration import runs
 from configuration.digests import seal
 from conftest import ROOT
 from experiment.figure import Run
+from plotting.curves import RESULTS
 from training.session import Session
 
 TINY = (
@@ -75,6 +76,8 @@ def test_summary_states_first_steps_and_null_where_never_reached(run, tmp_path):
     table, summary = runs.read_metrics(tmp_path / "here"), runs.read_summary(tmp_path / "here")
     reached = table["step"][table["train_accuracy"] >= 0.5].iloc[0]
     assert summary["first_step"]["train_accuracy>=0.5"] == reached
+    published = runs.read_summary(next(RESULTS.glob("*/seed_42")))
+    assert summary["first_step"].keys() == published["first_step"].keys()
     assert table["softmax_collapse"].max() < 0.5
     assert summary["first_step"]["softmax_collapse>=0.5"] is None
     assert summary["final"]["test_accuracy"] == table["test_accuracy"].iloc[-1]

@@ -181,6 +181,7 @@ def test_a_dip_after_half_the_rise_does_not_move_it():
 def test_what_never_generalizes_never_rises():
     assert rise(MEMORISES.assign(test_accuracy=[0, 0.3, 0.35])) is None  # less than ten points
     assert rise(MEMORISES.assign(test_accuracy=[0, 0.3, 0.45])) == 60
+    assert rise(MEMORISES.assign(test_accuracy=[0, 0.1, 0.2])) == 60  # just ten points
     assert rise(CONFUSED) is None
     assert rise(CONFUSED, fit=0.5) == 60
 
@@ -214,6 +215,8 @@ def test_the_dimension_of_the_random_network_is_no_peak():
     assert dimension_peak(table) == 90 and dimension_drop(table) == 120
     assert learned_dimension(table).index.tolist() == [30, 60, 90, 120, 150, 180, 210]
     assert fall_of("a").of({"a": table}) == pytest.approx(1 - 8 / 20)
+    late = table.assign(dimension_train=[30, 9, 8, 20, 18, 17, 8, 8])  # 8 as it is fitted
+    assert learned_dimension(late).index[0] == 60
     # Never fitted: the smallest of the whole run.
     table = table.assign(train_accuracy=0.5, dimension_train=[30, 9, 10, 8, 12, 17, 18, 15])
     assert dimension_peak(table) == 180 and dimension_drop(table) == 210
@@ -227,6 +230,7 @@ def test_the_dimension_of_the_test_set_stands_in_where_the_other_was_not_measure
     assert dimension_column(MEASURED) == "dimension_train"
     test = MEASURED.rename(columns={"dimension_train": "dimension_test"})
     assert dimension_column(test) == "dimension_test"
+    assert dimension_column(test.assign(dimension_train=1.0)) == "dimension_train"
     assert dimension_drop(test) == 180
     assert dimension_column(MEASURED.assign(dimension_train=NAN)) is None
     assert dimension_column(WAITS) is None
@@ -300,6 +304,7 @@ TABLES = {A: MEASURED, B: GROKS.assign(weight_norm=[1, 5, 2, 5, 3])}
         (midway("m", drop_of(A), delay_of(B), delay_of(B, 0.5)), 90, "step"),
         (midway("m", drop_of(A), delay_of(B, 0.99), delay_of(B)), 180, "step"),
         (midway("m", drop_of(A), delay_of(B, 0.99)), Never(60), "step"),
+        (midway("m", delay_of(B, 0.99), drop_of(A, 0.5)), Never(210), "step"),  # the longest known
         (missed("m", drop_of(A), delay_of(B, 0.99), drop_of(A, 0.5)), 2 / 3, "percent"),
         (agreement("a", (drop_of(A), rise_of(A))), 1, "percent"),
         (agreement("a", (drop_of(A, 0.5), delay_of(B, 0.99))), 1, "percent"),

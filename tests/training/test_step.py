@@ -156,8 +156,12 @@ def test_updates_with_a_narrow_softmax_are_the_plain_ones_to_its_rounding(
     [
         (dict(alpha=3.0), lambda z, y, f: f(3 * z, y)),
         (dict(logit_norm_penalty=0.3), lambda z, y, f: f(z, y) + 0.3 * z.square().sum(1).mean()),
+        (
+            dict(alpha=3.0, logit_norm_penalty=0.3),
+            lambda z, y, f: f(3 * z, y) + 0.3 * z.square().sum(1).mean(),
+        ),
     ],
-    ids=["alpha", "logit_norm_penalty"],
+    ids=["alpha", "logit_norm_penalty", "both"],
 )
 def test_what_is_added_to_the_loss_reaches_the_gradient(change, added):
     config = settings("mlp", "stablemax", train_precision=64, **change)
@@ -175,6 +179,21 @@ def test_a_batch_in_one_piece_and_in_chunks_has_the_same_gradient(monkeypatch):
     pieces = after(Session, config, 1)[1]
     monkeypatch.setattr(layers, "NETWORK_CHUNK", 2**30)
     assert_near(pieces, after(Session, config, 1)[1], 1e-12)
+
+
+def test_subnormal_numbers_are_zero_in_the_pass_and_nowhere_else():
+    run, seen = Session(settings("mlp", "softmax")), []
+
+    def subnormal():
+        return (torch.tensor([1e-30]) * 1e-10).item()
+
+    given = run._logit_gradient
+    run._logit_gradient = lambda *a: seen.append(subnormal()) or given(*a)
+    stepped = run.optimizer.step
+    run.optimizer.step = lambda: seen.append(subnormal()) or stepped()
+    run.update()
+    *in_the_pass, in_the_step, after = *seen, subnormal()
+    assert set(in_the_pass) == {0.0} and in_the_step == after > 0
 
 
 def test_an_update_can_be_repeated_bit_for_bit():
