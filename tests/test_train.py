@@ -271,6 +271,21 @@ def test_seconds_are_those_of_all_starts_and_checkpoints_are_so_many_apart(tmp_p
     assert runs.read_summary(tmp_path)["seconds"] == len(asked) == 21  # step 7 is asked for twice
 
 
+def test_rows_are_on_the_disk_before_their_checkpoint_and_that_before_it_has_its_name(
+    tmp_path, monkeypatch
+):
+    done, fsync, replaced = [], os.fsync, os.replace
+
+    monkeypatch.setattr(
+        os, "fsync", lambda file: fsync(file) or done.append(os.readlink(f"/proc/self/fd/{file}"))
+    )
+    monkeypatch.setattr(os, "replace", lambda a, b: done.append((a, str(b))) or replaced(a, b))
+    with runs.RunFolder(tmp_path, TINY_CONFIG) as folder:
+        train.train(TINY_CONFIG, folder)
+    (there,) = [i for i, x in enumerate(done) if x[1] == str(tmp_path / runs.CHECKPOINT)]
+    assert {str(tmp_path / runs.METRICS), done[there][0]} <= set(done[:there])
+
+
 def test_threads_are_those_asked_for(run, tmp_path):
     assert run(TINY + " --threads 2", "--run_dir", str(tmp_path / "a"))[0] == 0
     assert torch.get_num_threads() == runs.read_json(tmp_path / "a" / runs.ENV)["threads"] == 2

@@ -103,6 +103,7 @@ def test_a_loss_of_exactly_0_is_drawn_at_the_smallest_positive_one_and_it_is_sai
     picture, _ = plots.compare([folder])
     assert curve(picture.axes[1], "x", picture, "--") == [[2, 1e-9, 1e-9]]
     assert curve(picture.axes[1], "x", picture) == [[2, 1e-9, 1e-3]]
+    assert 0 < picture.axes[1].get_ylim()[0] < 1e-9
     said = "a loss of 0 has no place on a log axis: it is drawn at the smallest positive one, 1e-09"
     assert said in texts(picture)
     never = plots.compare([write("never", train_loss=[0] * 3, test_loss=[0] * 3)])[0]

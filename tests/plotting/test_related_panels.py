@@ -90,6 +90,9 @@ def test_seeds_of_unequal_length_are_drawn_over_the_steps_that_all_have(places):
     axes = places.draw("accuracy_log", (run, "division"))
     color, _ = legend(axes)["Test: division"]
     assert curves_of(axes, color) == [(STEPS[:4], pytest.approx([0, 10, 55, 80]))]
+    _, band = axes.collections  # of training, of test: 10 and 100 at step 600
+    height = {y for x, y in band.get_paths()[0].vertices if x == 600}
+    assert sorted(height) == pytest.approx([55 - 90 / 2**0.5, 55 + 90 / 2**0.5])
     assert "± 1 standard deviation (n = 2)" in texts(places.picture)
 
 
@@ -171,11 +174,12 @@ def test_triangles_of_two_families_do_not_hide_each_other(places):
 
 def test_best_accuracy_is_the_best_row_of_a_run_in_percent(places):
     falls = {"test_accuracy": [0, 0.1, 0.8, 0.3, 0.2]}
-    drawn = family(places, "SGD", {70: [falls], 30: [MEMORY, SOON]})
+    just = SOON | {"test_accuracy": [0, 0.1, 0.99, 0.5, 0.5]}  # is not below 99 %
+    drawn = family(places, "SGD", {70: [falls], 30: [MEMORY, just]})
     axes = places.draw("best_accuracy", *drawn)
     color = legend(axes)["SGD"][0]
-    assert curves_of(axes, color) == [([30, 70], pytest.approx([55, 80]))]
-    assert sorted(y for _, y, _ in marked(axes, "o")) == pytest.approx([10, 80, 100])
+    assert curves_of(axes, color) == [([30, 70], pytest.approx([54.5, 80]))]
+    assert sorted(y for _, y, _ in marked(axes, "o")) == pytest.approx([10, 80, 99])
     assert "3 runs; 2 below 99 % within 1,200 steps" in labels(axes)
     assert "standard deviation" not in texts(places.picture)
 

@@ -26,7 +26,7 @@ EVERYTHING_RANDOM = (
 )
 # The decoder of the related systems with all that acts beside its optimizer; it ends at a goal.
 DECODER = (
-    "--lr 0.001 --modulo 7 --network transformer --num_layers 2 --model_dim 16 --num_heads 2"
+    "--lr 0.003 --modulo 7 --network transformer --num_layers 2 --model_dim 16 --num_heads 2"
     " --ff_dim 32 --dropout 0.1 --dropout_at all --norm pre --final_norm --positions learned"
     " --causal --scale_embedding --embedding_noise 0.1 --weight_noise 0.01 --update_noise 0.1"
     " --weight_decay 0.5 --weight_decay_to init --no-decay_all --clip_norm 1 --lr_schedule cosine"
@@ -111,7 +111,7 @@ def test_rows_stand_at_their_true_steps_and_epochs(uninterrupted):
         assert last == config.num_epochs * per_epoch
         expected = set(range(0, last + 1, config.log_frequency * per_epoch))
     else:
-        assert 200 < last < config.num_steps and table[config.stop_at].iloc[-1] == 1
+        assert 100 < last < config.num_steps and table[config.stop_at].iloc[-1] == 1
         powers = {round(config.log_growth**k) for k in range(50)}
         expected = set(range(0, last + 1, config.log_every)) | {s for s in powers if s <= last}
     assert table["step"].tolist() == sorted(expected | set(config.log_steps))

@@ -180,6 +180,8 @@ def test_trajectories_in_their_plane_are_those_of_the_runs(trained, capsys):
         assert path["in_plane"].iloc[-1] == pytest.approx(share, rel=1e-6)
         assert table["a"].min() < path["a"].min() and path["a"].max() < table["a"].max()
         assert table["b"].min() < path["b"].min() and path["b"].max() < table["b"].max()
+    for name in "ab":  # and not far beyond them
+        assert numpy.ptp(table[name]) < 2 * numpy.ptp(paths[name])
 
 
 def test_the_radial_direction_is_where_larger_weights_move_the_point():
