@@ -4,6 +4,7 @@ docs/house.png and two blocks of docs/house.md are made from it.
 """
 
 import ast
+from functools import partial
 from pathlib import Path
 
 from configuration import runs
@@ -138,5 +139,5 @@ def draw() -> Path:
     axes.set(xlim=(0, 1), ylim=(0.5, max(floor.values()) + 0.5))
     axes.axis("off")
     path = ROOT / "docs" / "house.png"
-    runs.replace_file(path, lambda file: picture.savefig(file, format="png", dpi=90))
+    runs.replace_file(path, partial(picture.savefig, format="png", dpi=90))
     return path

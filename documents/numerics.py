@@ -8,6 +8,7 @@ The page's sentences are written by hand, its tables are not. Each block between
 
 import re
 from fractions import Fraction
+from functools import partial
 from math import log, nan
 from pathlib import Path
 
@@ -320,7 +321,7 @@ def draw_pictures(folder) -> list[Path]:
             picture = Figure(figsize=(9, 3.6), layout="constrained")
             draw(*picture.subplots(1, 2))
             paths.append(folder / f"numerics_{key}.png")
-            picture.savefig(paths[-1], dpi=90)
+            runs.replace_file(paths[-1], partial(picture.savefig, format="png", dpi=90))
     return paths
 
 

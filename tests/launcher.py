@@ -72,7 +72,9 @@ class Launcher:
 
     def environment(self, fake: dict, gpus: int):
         own = {"FAKE": json.dumps(fake), "FAKE_EVENTS": str(self.events_file)}
-        return os.environ | own | {"FAKE_GPUS": str(gpus), "TERM": "xterm"}
+        # What every run imports is loaded once, as torch is.
+        load = {"FAKE_PRELOAD": "house", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        return os.environ | own | load | {"FAKE_GPUS": str(gpus), "TERM": "xterm"}
 
     def start(self, *arguments, fake=None, gpus=0, **options):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

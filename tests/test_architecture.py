@@ -212,6 +212,22 @@ def test_list_answers_where_no_package_is_installed():
     assert "Figure 16: " in done.stdout
 
 
+# ---------------------------------------------------------------------------------- files
+
+IN_PLACE = re.compile(
+    r"\.write_(text|bytes)\("
+    r'|(?<!fd)open\((?!\d)[^)]*, "w'
+    r"|\.(savefig|to_csv)\((?!(buffer|index)\b)"  # neither names a file
+)
+
+
+def test_nothing_is_written_in_place():
+    """What a kill or a full disk could leave half is written by replace_file."""
+    names = [n for n in PATHS if place(n) != BESIDE]
+    found = {n: IN_PLACE.search(PATHS[n].read_text()) for n in names}
+    assert {n: m[0] for n, m in found.items() if m} == {}
+
+
 # ---------------------------------------------------------------------------------- deviations
 
 

@@ -1,6 +1,8 @@
 """The shell scripts, with a stand-in for the base Python: what is installed, and how often."""
 
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +65,27 @@ def test_an_installation_that_was_killed_is_made_again(checkout):
     assert checkout.log() == INSTALLED * 2
 
 
+def test_ctrl_c_while_installing_ends_with_its_code_and_without_blaming_pip(checkout):
+    (checkout.fake / "pip_waits").touch()
+    process = checkout.start("run_main_experiments.sh", *DRAW)
+    wait_until(lambda: len(checkout.log()) == 2, "pip to be called")
+    (checkout.fake / "pip_fails").touch()  # as pip does at Ctrl-C
+    process.send_signal(signal.SIGINT)
+    (checkout.fake / "pip_waits").unlink()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "pip could not" not in err
+
+
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-"])
+def test_the_set_up_goes_on_where_nobody_can_read_what_it_says(checkout, stderr):
+    words = shlex.join([str(checkout.folder / "run_main_experiments.sh"), *DRAW])
+    environment = {"PATH": checkout.path, "HOME": str(checkout.fake)}
+    command = ["/bin/bash", "-c", f"bash {words} {stderr}"]
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)
+    assert done.returncode == 0 and "figure drawn" in done.stdout
+    assert checkout.log() == INSTALLED
+
+
 def test_two_first_starts_at_once_install_once(checkout):
     (checkout.fake / "pip_waits").touch()
     first = checkout.start("run_main_experiments.sh", *DRAW)
@@ -104,6 +127,7 @@ def test_the_pins_decide_whether_an_environment_is_complete(checkout):
 
     python = Path(sys.executable).parent
     (checkout.folder / "requirements-test.txt").write_text("-r requirements.txt\n")
+    (checkout.folder / "email.py").write_text("raise SystemExit(1)")  # not a package's own
     for pins, complete in (
         (f"pytest=={installed.__version__}", True),
         (f"# words\n\npytest=={installed.__version__}  # words", True),

@@ -496,9 +496,10 @@ def test_a_figure_of_the_paper_at_cpu_size_is_the_full_one(places, tmp_path):
     write(places["results_root"], ADD_STABLEMAX)
     full, cpu = (texts(plots.draw_figure(FIGURE_1, size=s, **places)) for s in ("full", "cpu"))
     assert full == cpu and "published results" in full
-    (png, _) = plots.draw_figures([FIGURE_1], out_dir=tmp_path / "out", size="cpu", **places)
+    out = {"out_dir": tmp_path / "out", "dpi": 20}
+    (png,) = plots.draw_figures([FIGURE_1], size="cpu", **out, **places)
     assert png.name == "figure_1.png"
-    (png, _) = plots.draw_figures([RELATED_PAIR], out_dir=tmp_path / "out", size="cpu", **places)
+    (png,) = plots.draw_figures([RELATED_PAIR], size="cpu", **out, **places)
     assert png.name == "figure_s5_cpu.png"
 
 
@@ -603,7 +604,8 @@ def test_images_of_another_source_are_told():
 def succeed_into(calls):
     """A stand-in for subprocess.run that notes its commands."""
 
-    def run(command, **_):
+    def run(command, *, cwd, env, **_):
+        assert (cwd, env["PYTHONSAFEPATH"]) == (ROOT, "")  # else -m would not find our script
         calls.append(command)
         return subprocess.CompletedProcess(command, 0)
 
@@ -670,7 +672,7 @@ def test_a_budget_in_epochs_is_restated_in_the_steps_of_a_smaller_form():
 
 
 def test_a_figure_without_runs_has_no_quick_form(tmp_path, places):
-    (png, _) = plots.draw_figures([FIGURE_3], out_dir=tmp_path / "out", quick=True, **places)
+    (png,) = plots.draw_figures([FIGURE_3], out_dir=tmp_path / "out", quick=True, dpi=20, **places)
     assert png.name == "figure_3.png"
     assert "QUICK" not in texts(plots.draw_figure(FIGURE_3, quick=True, **places))
 
@@ -697,12 +699,35 @@ def test_files_are_named_after_figure_and_form(tmp_path, places):
     assert full[1].read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("kind", ["png", "pdf"])
+def test_a_picture_that_is_not_finished_leaves_the_old_one_whole(
+    kind, trouble, tmp_path, places, monkeypatch
+):
+    old = {path: path.read_bytes() for path in plots.draw_figures([FIGURE_3], out_dir=tmp_path)}
+
+    def half(picture, file, *, format, **_):
+        stream = file if hasattr(file, "write") else open(file, "wb")  # noqa: SIM115
+        stream.write(b"new")
+        stream.flush()
+        if format == kind:
+            raise trouble
+
+    monkeypatch.setattr(plots.Picture, "savefig", half)
+    expected = runs.RunError if isinstance(trouble, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        plots.draw_figures([FIGURE_3], out_dir=tmp_path, **places)
+    assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.suffix == f".{kind}"} == {
+        p: content for p, content in old.items() if p.suffix == f".{kind}"
+    }
+    assert sorted(tmp_path.iterdir()) == sorted(old)  # and nothing beside it
+
+
 @pytest.mark.parametrize("words", [["1,3"], ["1 3"], ["1", "3"], ["3,", "1"]])
-def test_figure_lists_by_commas_and_spaces_mean_the_same(words, tmp_path, capsys):
-    here = ["--runs", str(tmp_path), "--out", str(tmp_path / "out")]
-    assert plots.main(["--figures", *words, *here]) == 0
-    names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
-    assert names == ["figure_1.png", "figure_1.pdf", "figure_3.png", "figure_3.pdf"]
+def test_figure_lists_by_commas_and_spaces_mean_the_same(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plots, "draw_figures", lambda figures, **_: [f.id for f in figures])
+    assert plots.main(["--figures", *words, "--runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.split() == ["1", "3"]
 
 
 @pytest.mark.parametrize(
