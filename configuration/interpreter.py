@@ -87,7 +87,7 @@ def require(*packages, load=__import__):
         complain(f"Python 3.11 or later is needed, this is {version}; {remedy}")
         sys.exit(2)
     for name in packages:
-        reason = "is not installed in this Python"
+        reason = "is not installed in this Python;"
         try:
             found = load(name)
             # Neither has a folder without __init__.py, which is what is left of a deleted package.
@@ -95,8 +95,9 @@ def require(*packages, load=__import__):
                 continue
         except (ImportError, OSError, MemoryError) as error:
             if not isinstance(error, ModuleNotFoundError) or error.name != name:
-                reason = f"cannot be imported ({' '.join(str(error).split())[:200]})"
-        complain(f"{name} {reason}; {remedy}")
+                why = " ".join(str(error).split())[:200] or type(error).__name__
+                reason = f"cannot be imported ({why}); free memory, or"
+        complain(f"{name} {reason} {remedy}")
         sys.exit(2)
 
 

@@ -98,6 +98,13 @@ def test_claims_that_are_not_run_name_the_commands_that_make_their_runs(places):
     ]
 
 
+@pytest.mark.parametrize("form", ["--json", "--csv", "--all", "--published"])
+def test_the_exit_code_says_what_became_of_the_output(form, places, monkeypatch):
+    monkeypatch.setattr(claims, "CATALOG", Catalog(FIGURES))
+    monkeypatch.setattr(claims, "told", lambda: 141)
+    assert claims.main([form], results_root=places[1]) == 141
+
+
 # ---------------------------------------------------------------------------------- what is asked
 
 

@@ -60,6 +60,13 @@ def front_door(tmp_path, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.parametrize("words", [["--figures", "1"], ["--run", "add_stablemax"]])
+def test_the_exit_code_of_looking_says_what_became_of_the_output(front_door, words, monkeypatch):
+    monkeypatch.setattr(launch, "told", lambda: 141)
+    for how in ("--list", "--dry-run"):
+        assert front_door(*words, how, "--device", "cpu")[0] == 141
+
+
 @pytest.mark.parametrize(
     "words",
     [["1 2"], ["1", "2"], ["2,1"], ["1,", "2"], ["1", "--figures", "2"], ["1,1 2", "2"], ["2 , 1"]],

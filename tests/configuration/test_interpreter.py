@@ -132,7 +132,10 @@ def test_ctrl_c_later_is_one_line_and_130_and_lets_the_script_clean_up(tmp_path)
     [
         (None, "part is not installed in this Python; use "),
         ("part/lib/file.so", "part is not installed in this Python; use "),
-        ("part.py", "part cannot be imported (libx.so: cannot open shared object); use "),
+        (
+            "part.py",
+            "part cannot be imported (libx.so: cannot open shared object); free memory, or use ",
+        ),
     ],
     ids=["missing", "remains", "broken"],
 )
