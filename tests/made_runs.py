@@ -1,5 +1,7 @@
 """Synthetic runs of known numbers in real run folders, and claims about them."""
 
+from dataclasses import replace
+
 import pandas
 from house import CATALOG
 
@@ -10,14 +12,22 @@ from experiment.quantity import at, first
 A, B = CATALOG.run("add_orthoadamw"), CATALOG.run("add_stablemax")  # any two declared runs
 
 
-def write(root, run, seed=42, epochs=(0, 10, 20, 30), complete=True, **columns):
-    """A run folder; step is twice the epoch, so that a measure in steps would show."""
-    with runs.RunFolder(runs.run_folder(root, run.name, seed), run.form("full", seed)[1]) as folder:
+def made(root, name, config, epochs, *, every=2, complete=True, summary=None, **columns):
+    """The folder of a run with these rows, `every` steps to an epoch; its seed is config's.
+
+    As long as that is not 1 a measure in steps is not one in epochs.
+    """
+    with runs.RunFolder(runs.run_folder(root, name, config.seed), config) as folder:
         for i, epoch in enumerate(epochs):
-            row = {"step": 2 * epoch, "epoch": float(epoch)}
-            folder.append(row | {c: float(values[i]) for c, values in columns.items()})
+            values = {c: None if v[i] is None else float(v[i]) for c, v in columns.items()}
+            folder.append({"step": every * epoch, "epoch": float(epoch)} | values)
         if complete:
-            folder.write_summary({"diverged_at_step": None})
+            folder.write_summary({"diverged_at_step": None} | (summary or {}))
+    return folder.path
+
+
+def write(root, run, seed=42, epochs=(0, 10, 20, 30), complete=True, **columns):
+    made(root, run.name, replace(run.config, seed=seed), epochs, complete=complete, **columns)
 
 
 def claim(*checks, panel="1a", **fields):
@@ -56,9 +66,4 @@ SMALL, SAME = (
 
 
 def write_size(root, run, size, **columns):
-    name, config = run.form(size, 42)
-    with runs.RunFolder(runs.run_folder(root, name, 42), config) as folder:
-        for i in range(4):
-            row = {"step": 14 * i, "epoch": float(i)}
-            folder.append(row | {c: float(values[i]) for c, values in columns.items()})
-        folder.write_summary({"diverged_at_step": None})
+    made(root, *run.form(size, 42), range(4), every=14, **columns)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import matplotlib.text
 import numpy
+from made_runs import made
 from matplotlib.colors import to_hex
 
 import plots
@@ -21,22 +22,14 @@ COLUMNS = ("train_accuracy", "test_accuracy", "softmax_collapse", "softmax_colla
 
 
 def write(root, run, seed=42, size="full", rows=6, complete=True, summary=None, **columns):
-    """A run folder with few rows; unless given, a column's values are drawn for this very run.
-
-    step is twice the epoch, so that a plot against steps would show.
-    """
+    """A run folder with few rows; unless given, a column's values are drawn for this very run."""
     name, config = run.form(size, seed)
     generator = numpy.random.default_rng(zlib.crc32(f"{name} {seed}".encode()))
     table = {c: generator.random(rows).tolist() for c in COLUMNS} | columns
     rows = len(next(iter(columns.values()))) if columns else rows
     epochs = [config.num_epochs * i // (rows - 1) for i in range(rows)]
-    path = runs.run_folder(root, name, seed)
-    with runs.RunFolder(path, config) as folder:
-        for i, epoch in enumerate(epochs):
-            row = {"step": 2 * epoch, "epoch": epoch, "train_loss": 1.0, "test_loss": 1.0}
-            folder.append(row | {c: float(values[i]) for c, values in table.items()})
-        if complete:
-            folder.write_summary(summary or {"diverged_at_step": None})
+    losses = {"train_loss": [1.0] * rows, "test_loss": [1.0] * rows}
+    made(root, name, config, epochs, complete=complete, summary=summary, **losses | table)
     return epochs, {c: numpy.array(table[c][:rows]) for c in COLUMNS}
 
 
@@ -57,12 +50,7 @@ class Places:
 
     def write(self, name, config=BASE, seed=42, epochs=EPOCHS, **columns) -> Run:
         config = replace(config, seed=seed)
-        path = runs.run_folder(self.roots["runs_root"], name, seed)
-        with runs.RunFolder(path, config) as folder:
-            for i, epoch in enumerate(epochs):
-                row = {"step": 3 * epoch, "epoch": epoch}
-                folder.append(row | {k: float(v[i]) for k, v in columns.items()})
-            folder.write_summary({"diverged_at_step": None})
+        made(self.roots["runs_root"], name, config, epochs, every=3, **columns)
         declared = replace(config, seed=42)
         return Run(name=name, config=declared, quick=declared)
 

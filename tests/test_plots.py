@@ -481,6 +481,7 @@ def test_the_cpu_size_is_marked_and_says_its_settings_where_they_are_not_the_pub
     write(places["results_root"], small, test_accuracy=[0.1, 0.2])
     picture = plots.draw_figure(RELATED_PAIR, size="cpu", **places)
     assert "CPU SIZE, not the published one" in texts(picture)
+    assert "runs of the published size" not in texts(picture)  # it has them all
     first, second = run_axes(picture, RELATED_PAIR)
     (said,) = first.texts
     assert said.get_text() == "CPU size: composition in S5, 30 % of the pairs, 8,000 steps"

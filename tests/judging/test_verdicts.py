@@ -22,6 +22,7 @@ from made_runs import (
 
 from configuration import runs
 from experiment.claim import Less, Within, at_least, at_most
+from experiment.figure import Figure
 from experiment.quantity import at, first
 from judging import tables
 from judging.verdicts import Evidence, judge
@@ -134,6 +135,16 @@ def test_a_claim_over_two_runs_is_judged_on_the_seeds_of_both(places):
     found = judge(claim(order), evidence)
     assert (found.verdict, found.measured) == ("reproduced", "a 20 < b 30")
     assert found.provenance == "seed 2 (your runs)"
+
+
+def test_a_line_of_the_overview_is_of_the_claims_of_its_own_figure(places):
+    own, _, evidence = places
+    write(own, A, test_accuracy=LATE)
+    figures = [Figure(id=id, title="", claim="", panels=()) for id in ("1", "16")]
+    judged = [judge(claim(c, panel=p), evidence) for c, p in ((EARLY, "1a"), (HIGH, "16b"))]
+    first, second = tables.overview(figures, judged).splitlines()
+    assert first.endswith("0 of 1 checks; 1 claim: 1 not reproduced")
+    assert second.endswith("1 of 1 checks; 1 claim: 1 reproduced")
 
 
 def test_own_runs_come_before_published_ones(places):

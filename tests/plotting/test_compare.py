@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import matplotlib
 import pytest
+from made_runs import made
 from pictures import texts
 
 import plots
-from configuration import runs
 from configuration.config import RunConfig
 from plotting.panels import PALETTE
 
@@ -25,15 +25,8 @@ def write(tmp_path):
     def make(name, seed=42, *, complete=True, summary=None, **change):
         columns = VALUES | {k: change.pop(k) for k in VALUES if k in change}
         config = replace(BASE, seed=seed, **change)
-        path = runs.run_folder(tmp_path / "runs", name, seed)
-        with runs.RunFolder(path, config) as folder:
-            for i, step in enumerate((0, 2, 4)):
-                row = {"step": step, "epoch": step}
-                folder.append(row | {k: None if v[i] is None else float(v[i])
-                                     for k, v in columns.items()})  # fmt: skip
-            if complete:
-                folder.write_summary({"diverged_at_step": None} | (summary or {}))
-        return path
+        more = {"complete": complete, "summary": summary}
+        return made(tmp_path / "runs", name, config, (0, 2, 4), every=1, **more, **columns)
 
     return make
 
