@@ -10,10 +10,11 @@ neither makes the host wait for the device (a sparse gradient, which torch must 
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 OPTIMIZERS = ("AdamW", "Adam", "SGD")
 
@@ -35,32 +36,34 @@ def orthogonal_projection_(
       the gradient's dtype, whichever is larger: 4.8e-7 in float32, 8.9e-16 in float64, 9.8e-4 in
       float16, 7.8e-3 in bfloat16. A one-element gradient is always parallel: zero.
     - inf or NaN in the weight or the gradient: the gradient never comes out finite.
+    - an entry that float16 could not hold: the norm is restored as far as its range allows.
 
     float16 and bfloat16 are computed in float32; sums and norms are taken in float64 (float32 on
-    MPS, which has no float64), so a float32 gradient of 1e-25 does not count as zero.
+    MPS, which has no float64), so a float32 gradient of 1e-25 does not count as zero. Products are
+    taken in float32: one above 3e38 counts as inf.
 
     Args:
         weights: parameters of any shape and floating or complex dtype; not changed. A complex
             tensor counts as its real and imaginary parts: scaling by a real number is its radial
             direction.
-        grads: gradients of the same shapes, overwritten; strided, or sparse COO and coalesced. A
-            sparse gradient stays sparse: it is projected off the weight's entries at its own
-            indices. The result is orthogonal to the whole weight too, being zero elsewhere, but
-            differs from the dense formula, which would fill in every row.
+        grads: gradients of the same shapes, overwritten; strided, or sparse COO and coalesced; no
+            two share memory. A sparse gradient stays sparse: it is projected off the weight's
+            entries at its own indices. The result is orthogonal to the whole weight too, being zero
+            elsewhere, but differs from the dense formula, which would fill in every row. A DTensor
+            is projected as the whole that it is a part of.
         restore_norm: rescale g_perp to ||g||, as the authors' code does; False is Eq. 12 itself.
 
     Raises:
-        ValueError: lists or shapes that do not match, or a layout that cannot be projected.
+        ValueError: lists, shapes or placements that do not match, or a layout that cannot be
+            projected.
 
     Source: paper, Definition 7 and Eq. 12; the norm is restored in the authors' code only.
     """
-    if len(weights) != len(grads):
-        raise ValueError(f"{len(weights)} weights but {len(grads)} gradients; give one for each")
-    for weight, grad in zip(weights, grads, strict=True):
-        if weight.shape != grad.shape:
+    for weight, grad in _pairs(weights, grads):
+        if _misplaced(weight, grad):
             raise ValueError(
-                f"weight of shape {tuple(weight.shape)} with gradient of shape "
-                f"{tuple(grad.shape)}; give each weight its own gradient"
+                f"gradient placed as {grad.placements} with weight placed as {weight.placements}; "
+                "give grad.redistribute(placements=weight.placements)"
             )
         if grad.layout == torch.sparse_coo and grad.is_coalesced():
             weight, grad = weight.detach()[tuple(grad.indices())], grad.values()
@@ -73,21 +76,59 @@ def orthogonal_projection_(
             if grad.is_conj():  # the conjugates' real and imaginary parts project alike
                 weight, grad = weight.conj(), grad.conj()
             weight, grad = torch.view_as_real(weight.resolve_conj()), torch.view_as_real(grad)
-        _project_(weight, grad, restore_norm)
+        _project(weight, grad, restore_norm, in_place=True)
 
 
 def orthogonal_projection(
     weights: Sequence[Tensor], grads: Sequence[Tensor], restore_norm: bool = True
 ) -> list[Tensor]:
-    """Return projected copies of the gradients; see `orthogonal_projection_` for all of it."""
-    copies = [g.detach().clone() for g in grads]
-    copies = [g.coalesce() if g.layout == torch.sparse_coo else g for g in copies]
-    orthogonal_projection_(weights, copies, restore_norm)
-    return copies
+    """Return the projected gradients as new tensors; see `orthogonal_projection_` for all of it.
+
+    Autograd and torch.func differentiate them by weight and gradient. Where a gradient becomes
+    exactly zero, so does its derivative. Sparse gradients need not be coalesced.
+    """
+    return [_projected(w, g, restore_norm) for w, g in _pairs(weights, grads)]
 
 
-def _project_(weight: Tensor, grad: Tensor, restore_norm: bool) -> None:
-    """Project one strided real gradient in place."""
+def _pairs(
+    weights: Sequence[Tensor], grads: Sequence[Tensor]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each weight with its gradient; what does not match is refused."""
+    if len(weights) != len(grads):
+        raise ValueError(f"{len(weights)} weights but {len(grads)} gradients; give one for each")
+    for weight, grad in zip(weights, grads, strict=True):
+        if weight.shape != grad.shape:
+            raise ValueError(
+                f"weight of shape {tuple(weight.shape)} with gradient of shape "
+                f"{tuple(grad.shape)}; give each weight its own gradient"
+            )
+        yield weight, grad
+
+
+def _misplaced(weight: Tensor, grad: Tensor) -> bool:
+    """Whether a DTensor's gradient is spread over the devices in another way than its weight."""
+    if type(grad) is Tensor:
+        return False
+    return getattr(grad, "placements", None) != getattr(weight, "placements", None)
+
+
+def _projected(weight: Tensor, grad: Tensor, restore_norm: bool) -> Tensor:
+    """Project one gradient of any kind, as a new tensor."""
+    if grad.layout == torch.sparse_coo:
+        grad = grad.coalesce()
+        indices = grad.indices()
+        values = _projected(weight[tuple(indices)], grad.values(), restore_norm)
+        return torch.sparse_coo_tensor(indices, values, grad.shape, is_coalesced=True)
+    if _misplaced(weight, grad):
+        grad = grad.redistribute(placements=weight.placements)
+    if grad.is_complex() or weight.is_complex():
+        parts = (torch.view_as_real(t.resolve_conj()) for t in (weight, grad))
+        return torch.view_as_complex(_project(*parts, restore_norm, in_place=False))
+    return _project(weight, grad, restore_norm, in_place=False)
+
+
+def _project(weight: Tensor, grad: Tensor, restore_norm: bool, in_place: bool) -> Tensor:
+    """Project one strided real gradient; autograd can follow unless it is done in place."""
     dtype = torch.promote_types(torch.promote_types(weight.dtype, grad.dtype), torch.float32)
     wide = torch.float32 if grad.device.type == "mps" else torch.float64
     tolerance = max(4 * torch.finfo(dtype).eps, torch.finfo(grad.dtype).eps)
@@ -97,15 +138,28 @@ def _project_(weight: Tensor, grad: Tensor, restore_norm: bool) -> None:
     # Both sums run over products in one order, so their rounding cancels in the quotient; a norm
     # squared left up to 260 eps of a parallel float64 gradient, this at most 2.2.
     square = (w * w).sum(dtype=wide)
-    radial = ((w * g).sum(dtype=wide) / square).masked_fill(square == 0, 0.0)
-    g.addcmul_(w, radial.to(dtype), value=-1)
+    zero = square == 0
+    if not in_place:  # autograd would multiply the slope of x / 0 by 0, which is NaN
+        square = square.masked_fill(zero, 1.0)
+    radial = ((w * g).sum(dtype=wide) / square).masked_fill(zero, 0.0)
+    if in_place:  # casts a 0-d tensor as it reads it
+        g.addcmul_(w, radial, value=-1)
+    else:
+        g = g.addcmul(w, radial.to(dtype), value=-1)
     after = torch.linalg.vector_norm(g, dtype=wide)
-    scale = before / after if restore_norm else torch.ones_like(after)
     # Both comparisons are False for inf and NaN: what is not finite stays visibly so.
     parallel = (after < tolerance * before) | (after == 0)
-    g.mul_(scale.masked_fill(parallel, 0.0).to(dtype))
-    if g is not grad:
-        grad.copy_(g)
+    if not in_place:
+        after = after.masked_fill(parallel, 1.0)
+    scale = before / after if restore_norm else torch.ones_like(after)
+    if grad.dtype is torch.float16:  # an entry, at most ||g||, may pass 65504
+        largest = torch.linalg.vector_norm(g, math.inf, dtype=wide).clamp(min=1.0)
+        limit = torch.finfo(grad.dtype).max / largest
+        scale = torch.where(before.isfinite(), torch.minimum(scale, limit), scale)
+    if not in_place:
+        return (g * scale.to(dtype)).masked_fill(parallel, 0.0).to(grad.dtype)
+    g.mul_(scale.masked_fill_(parallel, 0.0))
+    return g if g is grad else grad.copy_(g)
 
 
 class OrthoGrad(torch.optim.Optimizer):
@@ -116,13 +170,25 @@ class OrthoGrad(torch.optim.Optimizer):
     moments, momentum and weight decay can still change a weight's norm. All else is the wrapped
     optimizer's: groups, state, defaults and hooks are the same objects and a state dict fits both,
     so schedulers, `torch.amp.GradScaler`, clipping and checkpoints treat this as an optimizer like
-    any other. Step hooks run around the wrapped step and see projected gradients.
+    any other. Step hooks run around the wrapped step and see projected gradients; with a closure,
+    those before the step run before its evaluation, as they do without OrthoGrad.
 
-    A group with `orthogonal=False` is left alone: `{"params": biases, "orthogonal": False}`.
+    A group with `orthogonal=False` is left alone: `{"params": biases, "orthogonal": False}`. Put
+    biases, gains and one-element tensors there: the gradient of one element is always parallel to
+    its weight, so it would never learn.
 
-    A closure is evaluated once, before the projection, and not passed on. An optimizer whose step
-    demands a closure (LBFGS) gets one that projects after each evaluation; a line search then
-    sees a slope that is not the loss's own, so leave `line_search_fn` at None.
+    A closure goes to the wrapped optimizer, which may evaluate it as often as it likes (LBFGS,
+    sharpness-aware minimisation): its gradients are projected after every evaluation, off the
+    weights as they then are. Gradients that stand before the first one are raw, for the closure to
+    add to or to clear. A line search sees a slope that is not the loss's own: leave LBFGS's
+    `line_search_fn` at None.
+
+    With `differentiable=True` in the wrapped optimizer, `.grad` is replaced by a projected gradient
+    that autograd can follow to the weights and the raw gradient. A gradient is replaced by a copy
+    of its own where it shares memory with another or itself (`expand`), and a DTensor's by one
+    placed as its weight. FSDP2 (`fully_shard`) and DDP step as one process does. FSDP1 is refused:
+    its pieces of flattened tensors cannot be projected. Other flat buffers, such as DeepSpeed's,
+    cannot be told from parameters: do not wrap an optimizer of those.
 
     Args:
         optimizer: an instance of any torch optimizer, not a class and not another OrthoGrad.
@@ -131,7 +197,10 @@ class OrthoGrad(torch.optim.Optimizer):
 
     Raises:
         TypeError: something other than an optimizer instance.
-        ValueError: another OrthoGrad; in `step`, no closure although the optimizer demands one.
+        ValueError: another OrthoGrad; here or in `step`, a parameter of FSDP1, or one in whose
+            dtype eps rounds to 0 (1e-8 in float16): an entry whose gradient has become exactly zero
+            would be 0/0. In `step`, no closure although the optimizer demands one.
+        RuntimeError: in `step`, the wrapped optimizer did not evaluate the closure.
 
     Source: paper, Definition 7 and Eq. 12; per tensor and norm restored as in the authors' code.
     """
@@ -140,50 +209,83 @@ class OrthoGrad(torch.optim.Optimizer):
     # must be unscaled and found finite before the projection, whatever is wrapped.
     _step_supports_amp_scaling = False
 
-    def __init__(self, optimizer: torch.optim.Optimizer, restore_norm: bool = True) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer = None, restore_norm: bool = True, **options
+    ) -> None:
         if isinstance(optimizer, OrthoGrad):
             raise ValueError("OrthoGrad got another OrthoGrad; wrap the optimizer inside it, once")
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            kind = optimizer if isinstance(optimizer, type) else type(optimizer)
-            what = "the class" if kind is optimizer else "a value of type"
-            raise TypeError(
-                f"OrthoGrad got {what} {kind.__name__}, not an optimizer instance; write for "
-                "example OrthoGrad(torch.optim.AdamW(model.parameters(), lr=0.01))"
-            )
+        if options or not isinstance(optimizer, torch.optim.Optimizer):
+            raise TypeError(_how_to_wrap(optimizer, restore_norm, options))
         # No super().__init__(): groups and state have one owner, the wrapped optimizer, and a
         # second copy would go stale at the first load_state_dict.
         self.base_optimizer = optimizer
         self.restore_norm = restore_norm
-        closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-        self.needs_closure = closure is not None and closure.default is inspect.Parameter.empty
+        signature = inspect.signature(type(optimizer).step)
+        self.takes_closure = _binds(signature, optimizer, None)
+        self.needs_closure = not _binds(signature, optimizer)
+        for group in self.param_groups:
+            _refuse_group(group)
 
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """Project the gradients, then step; return the closure's loss, None without a closure."""
-        if self.needs_closure:
-            if closure is None:
-                name = type(self.base_optimizer).__name__
+        """Project the gradients and step; return what the wrapped step does: a closure's loss."""
+        name, step = type(self.base_optimizer).__name__, self.base_optimizer.step
+        if closure is None:
+            if self.needs_closure:
                 raise ValueError(f"{name} needs a closure, got None; call step(closure)")
-            return self.base_optimizer.step(lambda: self._evaluate(closure))
-        loss = self._evaluate(closure)
-        self.base_optimizer.step()
-        return loss
+            self._project_gradients()
+            return step()
+        evaluations = 0
 
-    def _evaluate(self, closure: Callable[[], Tensor] | None) -> Tensor | None:
-        """Evaluate the closure, if any, and project the gradients it leaves."""
-        loss = None
-        if closure is not None:
+        def projecting():
+            nonlocal evaluations
+            evaluations += 1
             with torch.enable_grad():
                 loss = closure()
-        weights, grads = [], []
-        for group in self.param_groups:
-            for p in group["params"] if group.get("orthogonal", True) else ():
-                if p.grad is not None:
-                    if p.grad.layout == torch.sparse_coo:
-                        p.grad = p.grad.coalesce()
-                    weights.append(p)
-                    grads.append(p.grad)
-        orthogonal_projection_(weights, grads, self.restore_norm)
+            self._project_gradients()
+            return loss
+
+        if not self.takes_closure:
+            loss = projecting()
+            step()
+            return loss
+        loss = step(projecting)
+        if not evaluations:
+            raise RuntimeError(
+                f"{name}.step did not evaluate its closure, so it used gradients that were not "
+                "projected; call the closure yourself, then step() without one"
+            )
         return loss
+
+    def _project_gradients(self) -> None:
+        """Project the gradients of all orthogonal groups."""
+        weights, grads, taken = [], [], set()
+        for group in self.param_groups:
+            orthogonal = group.get("orthogonal", True)
+            if orthogonal:
+                _refuse_group(group)
+            for p in group["params"]:
+                grad = p.grad
+                if grad is None:
+                    continue
+                if grad.layout is not torch.strided or not grad.is_contiguous():
+                    p.grad = grad = _writable(grad)
+                elif type(grad) is not Tensor and _misplaced(p, grad):
+                    p.grad = grad = grad.redistribute(placements=p.placements)
+                memory = _address(grad)
+                if memory in taken or memory == _address(p):
+                    p.grad = grad = grad.clone()
+                taken.add(memory)
+                if orthogonal:
+                    weights.append(p)
+                    grads.append(grad)
+        if not self.defaults.get("differentiable", False):
+            orthogonal_projection_(weights, grads, self.restore_norm)
+            return
+        with torch.enable_grad():
+            copies = [w.clone() for w in weights]  # the step will overwrite the weights
+            projected = orthogonal_projection(copies, grads, self.restore_norm)
+            for weight, grad in zip(weights, projected, strict=True):
+                weight.grad = grad
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Load a state dict of this class or of the bare optimizer, keeping `orthogonal` flags."""
@@ -199,13 +301,81 @@ class OrthoGrad(torch.optim.Optimizer):
         return getattr(self.base_optimizer, name)
 
     def __getstate__(self) -> dict:
-        return {"optimizer": self.base_optimizer, "restore_norm": self.restore_norm}
+        # A scheduler patches `step` on the instance; the copy of that would step the original.
+        return {name: value for name, value in vars(self).items() if name != "step"}
 
     def __setstate__(self, state: dict) -> None:
-        self.__init__(**state)
+        vars(self).update(state)
 
     def __repr__(self) -> str:
         return f"OrthoGrad({self.base_optimizer!r}, restore_norm={self.restore_norm})"
+
+
+def _binds(signature: inspect.Signature, *arguments) -> bool:
+    """Whether a function of this signature can be called with these arguments."""
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
+
+
+def _how_to_wrap(optimizer, restore_norm, options: dict) -> str:
+    """What to write instead of these arguments, such as those of other OrthoGrads."""
+    given = (optimizer, restore_norm, *options.values())
+    kinds = [v for v in given if isinstance(v, type) and issubclass(v, torch.optim.Optimizer)]
+    kind = next((k for k in kinds if not issubclass(k, OrthoGrad)), torch.optim.AdamW)
+    name = kind.__name__
+    if getattr(torch.optim, name, None) is kind:
+        name = f"torch.optim.{name}"
+    own = [k for k, v in options.items() if k != "params" and not isinstance(v, type)] or ["lr"]
+    if isinstance(optimizer, torch.optim.Optimizer):
+        got = f"options of the optimizer inside it: {', '.join(options)}"
+    elif optimizer is None:
+        got = f"no optimizer but {', '.join(options) or 'nothing'}"
+    elif isinstance(optimizer, type):
+        got = f"the class {optimizer.__name__}, not an optimizer instance"
+    else:
+        got = f"a value of type {type(optimizer).__name__}, not an optimizer instance"
+    arguments = ", ".join(f"{option}=..." for option in own)
+    return f"OrthoGrad got {got}; write OrthoGrad({name}(model.parameters(), {arguments}))"
+
+
+def _refuse_group(group: dict) -> None:
+    """Refuse a group of parameters that cannot be projected, or would become NaN by it."""
+    if not group.get("orthogonal", True):
+        return
+    if any(getattr(p, "_fsdp_flattened", False) for p in group["params"]):
+        raise ValueError(
+            "OrthoGrad got a parameter of FullyShardedDataParallel, a piece of flattened tensors; "
+            "shard with torch.distributed.fsdp.fully_shard, or use DistributedDataParallel"
+        )
+    eps = group.get("eps")
+    if isinstance(eps, (int, float)):
+        for dtype in {p.dtype for p in group["params"]}:
+            # Fused kernels compute in float32 at least.
+            dtype = torch.promote_types(dtype, torch.float32) if group.get("fused") else dtype
+            _refuse_vanishing_eps(eps, dtype.to_real())
+
+
+def _address(tensor: Tensor) -> int:
+    """Where a tensor's entries begin; a number of its own where that cannot be said."""
+    if tensor.layout is torch.sparse_coo:
+        tensor = tensor.values()
+    # Subclasses, such as DTensor, and the meta device have no address.
+    return type(tensor) in (Tensor, Parameter) and tensor.data_ptr() or id(tensor)
+
+
+def _writable(grad: Tensor) -> Tensor:
+    """Return a gradient that is coalesced, and a copy where its entries share memory."""
+    if grad.layout is torch.sparse_coo:
+        return grad.coalesce()
+    reach = 0
+    for stride, size in sorted(zip(grad.stride(), grad.shape, strict=True)):
+        if size > 1 and stride <= reach:
+            return grad.clone(memory_format=torch.contiguous_format)
+        reach += stride * (size - 1)
+    return grad
 
 
 def _delegate_method(name: str) -> Callable:
@@ -393,9 +563,10 @@ def _as_list(entry):
 
 
 def _refuse_vanishing_eps(eps: float, dtype: torch.dtype) -> None:
-    if torch.tensor(eps, dtype=dtype).item() == 0:
-        info = torch.finfo(dtype)
+    info = torch.finfo(dtype)
+    smallest = info.smallest_normal * info.eps
+    if eps <= smallest / 2:
         raise ValueError(
             f"eps {eps} rounds to 0 in {dtype}, and Adam then divides by zero; use eps of at least "
-            f"{info.smallest_normal * info.eps:.0e} or parameters of a wider dtype"
+            f"{smallest:.0e} or parameters of a wider dtype"
         )
