@@ -8,6 +8,7 @@ from made_runs import made
 from pictures import texts
 
 import plots
+from configuration import runs
 from configuration.config import RunConfig
 from plotting.panels import PALETTE
 
