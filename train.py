@@ -276,14 +276,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-def say(text: str):
-    """Prints; a run goes on where nobody reads it any more, or the disk of its log is full."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
 def printer(interval: float = 10.0):
     """A `report` that prints a line at most every `interval` seconds, and the last row always."""
     printed = [0.0]
@@ -292,11 +284,12 @@ def printer(interval: float = 10.0):
         now = time.monotonic()
         if now - printed[0] >= interval or row["step"] in (0, total):
             printed[0] = now
-            say(
+            print(
                 f"step {row['step']}/{total}  epoch {row['epoch']:g}"
                 f"  train loss {row['train_loss']:.4g} accuracy {row['train_accuracy']:.2%}"
                 f"  test accuracy {row['test_accuracy']:.2%}"
-                f"  collapse {row['softmax_collapse']:.1%}  norm {row['weight_norm']:.4g}"
+                f"  collapse {row['softmax_collapse']:.1%}  norm {row['weight_norm']:.4g}",
+                flush=True,
             )
 
     return report
@@ -325,7 +318,7 @@ def main(argv=None) -> int:
             if arguments.force:
                 folder.clear()
             folder.write_env(environment(arguments, config))
-            say(f"writing {path}")
+            print(f"writing {path}", flush=True)
             summary = train(
                 config,
                 folder,

@@ -279,7 +279,7 @@ def test_rows_are_on_the_disk_before_their_checkpoint_and_that_before_it_has_its
     monkeypatch.setattr(
         os, "fsync", lambda file: fsync(file) or done.append(os.readlink(f"/proc/self/fd/{file}"))
     )
-    monkeypatch.setattr(os, "replace", lambda a, b: done.append((a, str(b))) or replaced(a, b))
+    monkeypatch.setattr(os, "replace", lambda a, b: done.append((str(a), str(b))) or replaced(a, b))
     with runs.RunFolder(tmp_path, TINY_CONFIG) as folder:
         train.train(TINY_CONFIG, folder)
     (there,) = [i for i, x in enumerate(done) if x[1] == str(tmp_path / runs.CHECKPOINT)]
