@@ -245,8 +245,9 @@ def _no_autocast(logits):
 
 
 def _needs_plain(tensor):
-    """Whether plain operations must do: where torch differentiates them by other than a backward
-    pass (vmap, jvp, nested func.grad), takes them apart (export), or spreads them (DTensor)."""
+    """Whether torch may differentiate, split or replay the operations themselves: in torch.func's
+    transforms and forward mode, torch.export, and for DTensor and other subclasses. They cannot
+    look into an autograd.Function, or take its gradient for a constant."""
     return (
         torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
@@ -428,7 +429,8 @@ def _plain_stablemax_nll(rows, labels, precision, label_smoothing, wants_grad=No
     """
     z = rows.to(precision).to(_wide(precision))
     s, largest = _plain_s(z, 1)
-    z_y, own = z.gather(1, labels), s.gather(1, labels)
+    # + 0, for what is gathered from a DTensor of sharded classes can be used only once.
+    z_y, own = z.gather(1, labels) + 0, s.gather(1, labels) + 0
     rest = s.scatter(1, labels, 0.0).sum(1, keepdim=True)  # without the label: never absorbed
     far = rest > own
     # Near: log1p(rest / own). Where s is 1 / (1 - z) its inverse is linear, and is seen to be.
