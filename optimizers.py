@@ -54,15 +54,15 @@ def orthogonal_projection_(
         restore_norm: rescale g_perp to ||g||, as the authors' code does; False is Eq. 12 itself.
 
     Raises:
-        ValueError: lists, shapes or placements that do not match, or a layout that cannot be
+        ValueError: lists or shapes that do not match; a layout or placement that cannot be
             projected.
 
     Source: paper, Definition 7 and Eq. 12; the norm is restored in the authors' code only.
     """
     for weight, grad in _pairs(weights, grads):
-        if _misplaced(weight, grad):
+        if _is_partial(grad):
             raise ValueError(
-                f"gradient placed as {grad.placements} with weight placed as {weight.placements}; "
+                f"gradient placed as {grad.placements} cannot be projected in place; "
                 "give grad.redistribute(placements=weight.placements)"
             )
         if grad.layout == torch.sparse_coo and grad.is_coalesced():
@@ -90,9 +90,7 @@ def orthogonal_projection(
     return [_projected(w, g, restore_norm) for w, g in _pairs(weights, grads)]
 
 
-def _pairs(
-    weights: Sequence[Tensor], grads: Sequence[Tensor]
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _pairs(weights: Sequence[Tensor], grads: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Each weight with its gradient; what does not match is refused."""
     if len(weights) != len(grads):
         raise ValueError(f"{len(weights)} weights but {len(grads)} gradients; give one for each")
@@ -105,11 +103,11 @@ def _pairs(
         yield weight, grad
 
 
-def _misplaced(weight: Tensor, grad: Tensor) -> bool:
-    """Whether a DTensor's gradient is spread over the devices in another way than its weight."""
+def _is_partial(grad: Tensor) -> bool:
+    """Whether a gradient is a DTensor of which each process holds summands, not entries."""
     if type(grad) is Tensor:
         return False
-    return getattr(grad, "placements", None) != getattr(weight, "placements", None)
+    return any(placement.is_partial() for placement in getattr(grad, "placements", ()))
 
 
 def _projected(weight: Tensor, grad: Tensor, restore_norm: bool) -> Tensor:
@@ -119,7 +117,7 @@ def _projected(weight: Tensor, grad: Tensor, restore_norm: bool) -> Tensor:
         indices = grad.indices()
         values = _projected(weight[tuple(indices)], grad.values(), restore_norm)
         return torch.sparse_coo_tensor(indices, values, grad.shape, is_coalesced=True)
-    if _misplaced(weight, grad):
+    if _is_partial(grad):
         grad = grad.redistribute(placements=weight.placements)
     if grad.is_complex() or weight.is_complex():
         parts = (torch.view_as_real(t.resolve_conj()) for t in (weight, grad))
@@ -184,11 +182,13 @@ class OrthoGrad(torch.optim.Optimizer):
     `line_search_fn` at None.
 
     With `differentiable=True` in the wrapped optimizer, `.grad` is replaced by a projected gradient
-    that autograd can follow to the weights and the raw gradient. A gradient is replaced by a copy
-    of its own where it shares memory with another or itself (`expand`), and a DTensor's by one
-    placed as its weight. FSDP2 (`fully_shard`) and DDP step as one process does. FSDP1 is refused:
-    its pieces of flattened tensors cannot be projected. Other flat buffers, such as DeepSpeed's,
-    cannot be told from parameters: do not wrap an optimizer of those.
+    that autograd can follow to the weights and the raw gradient. A gradient that shares memory with
+    another, its weight or itself (`expand`) is replaced by a copy, and a Partial DTensor by one
+    placed as its weight.
+
+    FSDP2 (`fully_shard`) and DDP step as one process does. FSDP1 is refused: its pieces of
+    flattened tensors cannot be projected. Other flat buffers, such as DeepSpeed's, cannot be told
+    from parameters: do not wrap an optimizer of those.
 
     Args:
         optimizer: an instance of any torch optimizer, not a class and not another OrthoGrad.
@@ -269,7 +269,7 @@ class OrthoGrad(torch.optim.Optimizer):
                     continue
                 if grad.layout is not torch.strided or not grad.is_contiguous():
                     p.grad = grad = _writable(grad)
-                elif type(grad) is not Tensor and _misplaced(p, grad):
+                elif _is_partial(grad):
                     p.grad = grad = grad.redistribute(placements=p.placements)
                 memory = _address(grad)
                 if memory in taken or memory == _address(p):
@@ -567,6 +567,6 @@ def _refuse_vanishing_eps(eps: float, dtype: torch.dtype) -> None:
     smallest = info.smallest_normal * info.eps
     if eps <= smallest / 2:
         raise ValueError(
-            f"eps {eps} rounds to 0 in {dtype}, and Adam then divides by zero; use eps of at least "
-            f"{smallest:.0e} or parameters of a wider dtype"
+            f"eps {eps} rounds to 0 in {dtype}, and a zero gradient is then divided by zero; "
+            f"use eps of at least {smallest:.0e} or parameters of a wider dtype"
         )
