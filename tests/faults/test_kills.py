@@ -5,7 +5,6 @@ import random
 import shutil
 import signal
 import time
-from pathlib import Path
 
 import pytest
 from faulty import (
@@ -17,11 +16,14 @@ from faulty import (
     assert_one_line,
     assert_same,
     call,
+    flipped,
     kill_at,
     limit_files,
     put,
     settles,
     size,
+    some,
+    state_of,
     trainer,
     unfinished,
     wait_until,
@@ -32,6 +34,7 @@ import train
 from configuration import runs
 from conftest import slow
 
+OTHER_SEED = FLAGS + " --seed 43"
 OFTEN = ("--checkpoint_seconds", "0")
 
 # ---------------------------------------------------------------------------------- at any moment
@@ -64,7 +67,7 @@ def struck(number, folder, flags, draw, times) -> int:
     return hits
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", some(SIGNALS, 2))
 def test_run_struck_at_random_moments_is_the_same(number, tmp_path):
     assert struck(number, tmp_path / "run", LONG, random.Random(number), 3) >= 1
 
@@ -128,10 +131,6 @@ def test_run_killed_in_the_midst_of_a_write_is_the_same(most, tmp_path):
 # ---------------------------------------------------------------------------------- two of them
 
 
-def state_of(pid) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-
-
 def stopped(folder):
     """A trainer that SIGSTOP has stopped in the midst of its run."""
     child = trainer(folder, *OFTEN, flags=LONG)
@@ -172,7 +171,7 @@ def test_trainer_killed_while_it_is_stopped_leaves_its_folder_free(tmp_path):
     settles(tmp_path / "run", LONG)
 
 
-@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("count", some([3, 2, 5, 8], 4))
 def test_of_trainers_started_at_once_one_computes(count, tmp_path):
     children = [trainer(tmp_path / "run", *OFTEN, flags=LONG) for _ in range(count)]
     given = [child.end() for child in children]
@@ -210,28 +209,40 @@ def replaced_by_a_copy(path):
     os.replace(path.with_name("copy"), path)
 
 
+def altered(path):
+    """One byte of the first row is another one; the file is as long as it was."""
+    content = path.read_bytes()
+    path.write_bytes(flipped(content, len(content) // 2, random.Random(1)))
+
+
 NOTICED = {  # said in one line
     "lock deleted": (lambda f: (f / runs.LOCK).unlink(), FLAGS),
     "lock replaced": (lambda f: replaced_by_a_copy(f / runs.LOCK), FLAGS),
     "metrics deleted": (lambda f: (f / runs.METRICS).unlink(), FLAGS),
-    "metrics replaced": (lambda f: replaced_by_a_copy(f / runs.METRICS), FLAGS),
     "metrics renamed": (lambda f: (f / runs.METRICS).rename(f / "mine.csv"), FLAGS),
+    "metrics altered": (lambda f: altered(f / runs.METRICS), FLAGS),
+    "metrics replaced by others": (
+        lambda f: (f / runs.METRICS).write_bytes(whole(OTHER_SEED)[runs.METRICS]),
+        FLAGS,
+    ),
     "metrics emptied": (lambda f: (f / runs.METRICS).write_bytes(b""), FLAGS),
     "folder deleted": (shutil.rmtree, FLAGS),
     "folder renamed": (lambda f: f.rename(f.with_name("elsewhere")), FLAGS),
     "folder deleted and made again": (lambda f: (shutil.rmtree(f), f.mkdir()), FLAGS),
+    "a row of another process": (lambda f: (f / runs.METRICS).open("a").write("1,1\n"), FLAGS),
+    "weights altered": (lambda f: altered(f / runs.WEIGHTS), SAVING),
     "weights deleted": (lambda f: (f / runs.WEIGHTS).unlink(), SAVING),
-    "weights replaced": (lambda f: replaced_by_a_copy(f / runs.WEIGHTS), SAVING),
 }
 
 
-@pytest.mark.parametrize("often", [(), OFTEN], ids=["no checkpoint yet", "checkpoints"])
+@pytest.mark.parametrize("seconds", some(["0", "60"], 2))  # between checkpoints
 @pytest.mark.parametrize("fault", NOTICED)
-def test_trainer_notices(fault, often, tmp_path, monkeypatch):
+def test_trainer_notices(fault, seconds, tmp_path, monkeypatch):
     strike, flags = NOTICED[fault]
     folder = tmp_path / "run"
+    whole(OTHER_SEED)  # before `strike` may ask for it
     at_step(10, lambda: strike(folder), monkeypatch)
-    given = call(folder, *often, flags=flags)
+    given = call(folder, "--checkpoint_seconds", seconds, flags=flags)
     assert_one_line(given, str(folder))
     assert not runs.is_complete(folder)
     monkeypatch.undo()
@@ -244,6 +255,7 @@ UNNOTICED = {  # what the end of the run makes anew
     "a temporary left": lambda f: (f / ".checkpoint.pt.x1").write_bytes(b"half"),
     "a foreign file": lambda f: (f / "notes.txt").write_text("mine"),
     "env deleted": lambda f: (f / runs.ENV).unlink(),
+    "metrics replaced by a copy": lambda f: replaced_by_a_copy(f / runs.METRICS),
 }
 
 

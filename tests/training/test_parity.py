@@ -12,6 +12,7 @@ import pytest
 
 from configuration.config import RunConfig
 from configuration.flags import given_fields
+from conftest import slow
 from paper.figure_2 import COLLAPSE_RUNS
 from train import make_parser
 from training.session import Session
@@ -103,7 +104,7 @@ COLLAPSE_32_60 = {
 }
 
 
-@pytest.mark.skipif("not config.getoption('--slow')", reason="takes minutes: --slow")
+@slow
 def test_float32_collapses_at_the_epoch_of_the_authors_code():
     session = Session(COLLAPSE_RUNS[60, 32].config)
     for step in range(1, 3002):
