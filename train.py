@@ -92,13 +92,14 @@ def train(
     if state is not None:
         try:
             session.restore(state)
-            step, seconds_before = state["step"], state["seconds"]
+            step, seconds_before = state["step"], float(state["seconds"])
             diverged_at, stopped_at = state["diverged_at"], state["stopped_at"]
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            if type(step) is not int or not 0 <= step <= session.total_steps:
+                raise ValueError(f"step {step} of {session.total_steps}")
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             path, reason = folder.path / runs.CHECKPOINT, str(error).strip().split("\n")[0][:120]
             raise runs.RunError(
-                f"{path} is not of this run ({reason}); delete it to compute this run again from"
-                " step 0"
+                f"{path} is not of this run ({reason}); {runs.again(folder.path)}"
             ) from None
     started = saved = time.monotonic()
 
@@ -273,7 +274,8 @@ def check_device(name: str):
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch, on the CPU or a GPU, or Python could not allocate."""
     words = ("out of memory", "can't allocate memory", "Storage size calculation overflowed")
-    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+    lacks = isinstance(error, MemoryError) or isinstance(error.__context__, MemoryError)
+    return lacks or any(word in str(error) for word in words)
 
 
 def printer(interval: float = 10.0):

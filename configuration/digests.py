@@ -95,7 +95,7 @@ class Appended:
     def cut(self, size: int, sha256: str) -> bool:
         """Cuts the file back to a `mark`; False, and nothing is done, where it does not hold it."""
         found, left = hashlib.sha256(), size
-        if size and self.path.is_file():
+        if size > 0 and self.path.is_file():
             with open(self.path, "rb") as file:
                 while left and (data := file.read(min(left, CHUNK))):
                     found.update(data)

@@ -332,16 +332,21 @@ def _load_checkpoint(path, map_location) -> dict:
     try:
         state = torch.load(unseal(path), map_location=map_location, weights_only=True)
         of_this_run = state["config"] == digest_of(path.parent / CONFIG)
+        if not all(type(state["appended"][x][0]) is int for x in (METRICS, WEIGHTS)):
+            raise ValueError("no sizes of its tables")
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).strip().split("\n")[0][:120]
-        raise RunError(
-            f"{path} is damaged ({reason}); delete it to compute this run again from step 0"
-        ) from None
+        raise RunError(f"{path} is damaged ({reason}); {again(path.parent)}") from None
     if not of_this_run:
-        raise RunError(
-            f"{path} is of another configuration; delete it to compute this run again from step 0"
-        )
+        raise RunError(f"{path} is of another configuration; {again(path.parent)}")
     return state
+
+
+def again(folder: Path) -> str:
+    """What to delete where a run cannot go on. Rows of a complete run go only with its folder."""
+    if (folder / SUMMARY).exists():
+        return "delete its folder to run it again"
+    return f"delete {CHECKPOINT} to compute this run again from step 0"
 
 
 def last_row(folder) -> dict | None:
@@ -466,8 +471,8 @@ class RunFolder:
         for name in names:
             if digest_of(self.path / name) != self._appended[name].sha256:
                 raise RunError(
-                    f"{self.path / name} was changed while this run was writing it; delete"
-                    f" {CHECKPOINT} to compute this run again from step 0"
+                    f"{self.path / name} was changed while this run was writing it;"
+                    f" {again(self.path)}"
                 )
         summary = seal_summary(self.path, summary, [CONFIG, *names])
         self._write_json(SUMMARY, summary)
@@ -554,8 +559,8 @@ class RunFolder:
             size, sha256 = state["appended"][name] if state else (0, digest(b""))
             if not file.cut(size, sha256):
                 raise RunError(
-                    f"{file.path} is not what it was when {CHECKPOINT} was written; delete"
-                    f" {CHECKPOINT} to compute this run again from step 0"
+                    f"{file.path} is not what it was when {CHECKPOINT} was written;"
+                    f" {again(self.path)}"
                 )
         if state:
             with open(self.path / METRICS, newline="") as file:

@@ -139,7 +139,7 @@ def test_finished_run_is_left_alone_and_force_repeats_it(run, tmp_path):
     assert code == 0 and "complete" in out
     assert (tmp_path / "a/metrics.csv").read_bytes() == first
     (tmp_path / "a/metrics.csv").write_bytes(changed)
-    one_line(run(TINY, "--run_dir", str(tmp_path / "a")), "metrics.csv", "delete checkpoint.pt")
+    one_line(run(TINY, "--run_dir", str(tmp_path / "a")), "metrics.csv", "delete its folder")
     assert (tmp_path / "a/metrics.csv").read_bytes() == changed
     derived = {runs.LANDSCAPE, runs.PATHS, runs.SPECTRUM, *runs.SURFACES.values()}
     for name in derived:  # of the weights that are about to go
@@ -203,7 +203,7 @@ def test_corrupt_checkpoint_says_what_to_delete(run, tmp_path):
     run(TINY, "--run_dir", str(tmp_path / "a"))
     (tmp_path / "a/summary.json").unlink()
     (tmp_path / "a/checkpoint.pt").write_bytes(b"junk")
-    one_line(run(TINY, "--run_dir", str(tmp_path / "a")), "checkpoint.pt is damaged", "delete it")
+    one_line(run(TINY, "--run_dir", str(tmp_path / "a")), "checkpoint.pt is damaged", "delete checkpoint.pt")
     (tmp_path / "a/checkpoint.pt").unlink()
     assert run(TINY, "--run_dir", str(tmp_path / "a"))[0] == 0
 
@@ -441,7 +441,7 @@ def test_checkpoint_of_something_else_is_one_line(run, tmp_path, damage):
     (here / runs.CHECKPOINT).write_bytes(seal(archive.getvalue()))
     code, _, err = run(SHORT, "--run_dir", str(here))
     assert code == 2 and err.count("\n") == 1
-    assert f"{here / runs.CHECKPOINT} is not of this run" in err and "delete it" in err
+    assert f"{here / runs.CHECKPOINT} is not of this run" in err and "delete checkpoint.pt" in err
 
 
 @pytest.mark.parametrize("flag", ["--run_dir", "--runs"])

@@ -147,7 +147,7 @@ def test_damaged_checkpoint_says_what_to_delete_and_keeps_the_rows(tmp_path, dam
     path = tmp_path / runs.CHECKPOINT
     path.write_bytes(path.read_bytes()[:1000] if damage is None else damage)
     with runs.RunFolder(tmp_path, CONFIG) as folder:
-        with pytest.raises(runs.RunError, match=r"checkpoint.pt is damaged .*delete it") as caught:
+        with pytest.raises(runs.RunError, match=r"checkpoint.pt is damaged .*delete checkpoint.pt") as caught:
             folder.load_checkpoint()
         assert "\n" not in str(caught.value)
     assert rows_of(tmp_path) == ["0,0,0.1"]
@@ -362,7 +362,7 @@ def test_checkpoint_with_any_byte_changed_cut_or_added_is_refused(tmp_path):
         count = 0
         for count, data in enumerate((*flipped, *others), 1):  # noqa: B007
             path.write_bytes(data)
-            with pytest.raises(runs.RunError, match=r"damaged .*delete it to compute this run"):
+            with pytest.raises(runs.RunError, match=r"damaged .*delete checkpoint.pt to compute this run"):
                 folder.load_checkpoint()
         assert count > 500
         path.write_bytes(whole)
@@ -383,7 +383,7 @@ def test_checkpoint_of_another_configuration_is_refused(tmp_path):
             folder.append(row(0))
             folder.save_checkpoint({})
     os.replace(tmp_path / "a" / runs.CHECKPOINT, tmp_path / "b" / runs.CHECKPOINT)
-    assert "of another configuration; delete it" in refusal(tmp_path / "b", config)
+    assert "of another configuration; delete checkpoint.pt" in refusal(tmp_path / "b", config)
 
 
 ALTERED = {
@@ -414,7 +414,7 @@ def test_altered_rows_are_neither_continued_nor_complete(tmp_path, change):
     assert not runs.is_complete(whole)
     with pytest.raises(runs.RunError, match=r"metrics.csv is not as the run left it; copy"):
         runs.read_summary(whole)
-    assert "delete checkpoint.pt" in refusal(whole)
+    assert "delete its folder" in refusal(whole)
     (whole / runs.CHECKPOINT).unlink()
     assert "copy it again" in refusal(whole)
 
