@@ -167,6 +167,21 @@ def test_a_row_of_113_classes_is_exact_to_rounding(dtype):
         assert_close_to_exact(grad[i].tolist(), exact_grad, dtype, UNITS[dtype] + 2)
 
 
+@pytest.mark.parametrize("label", [-5e37, 5e37])
+def test_many_classes_at_an_extreme_label_logit_are_exact_to_rounding(label):
+    row = [label, *torch.linspace(-3, 3, 112).tolist()]
+    logits, targets = torch.tensor([row], requires_grad=True), torch.tensor([0])
+    _, exact_grad, exact_loss = exact_row(logits[0].tolist(), 0)
+    loss = stablemax_cross_entropy(logits, targets, precision=torch.float32)
+    assert_close_to_exact([loss.item()], [exact_loss], torch.float32, 6)
+    alone = cross_entropy_gradient(
+        stablemax_cross_entropy, logits, targets, precision=torch.float32
+    )
+    again = torch.autograd.grad(loss, logits, create_graph=True)[0]
+    for grad in (gradient(loss, logits), again, alone):
+        assert_close_to_exact(grad[0].tolist(), exact_grad, torch.float32, 8)
+
+
 def test_stablemax_keeps_a_loss_far_below_the_epsilon_of_float32():
     row = [-1e6] * 113
     row[5] = 1e6
