@@ -1,11 +1,14 @@
 """README.md and docs/: their made blocks are made anew, their links lead somewhere."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
+from made_runs import write
 
 from conftest import ROOT
 from documents import blocks, pages
+from judging.verdicts import Evidence, judge
 
 PAGES = {str(path.relative_to(ROOT)): path for path in pages.PAGES}
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
@@ -60,6 +63,16 @@ def test_every_mark_is_one_of_a_block_and_every_block_has_a_maker(name):
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_what_it_would_be_made(name):
     assert pages.made(PAGES[name]) == PAGES[name].read_text()
+
+
+def test_pages_are_made_from_the_published_runs_alone(monkeypatch, tmp_path):
+    figure = pages.CATALOG.all["10"]
+    write(tmp_path, *figure.runs, update_absorbed=[0] * 4, zero_gradients=[0] * 4)
+    monkeypatch.setenv("GROKKING_RUNS", str(tmp_path))
+    monkeypatch.setattr(pages, "CATALOG", SimpleNamespace(all={"10": figure}))
+    found = pages.judgements.__wrapped__()["10"]
+    assert found and not any("your runs" in j.provenance for j in found)
+    assert any("your runs" in judge(c, Evidence()).provenance for c in figure.checks)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -173,7 +173,7 @@ def test_trajectories_in_their_plane_are_those_of_the_runs(trained, capsys):
     _, _, right = numpy.linalg.svd(stacked, full_matrices=False)
     for way, (_, path) in zip(ways, paths.groupby("run", sort=False), strict=True):
         assert path["step"].tolist() == list(range(0, 41, 5))
-        assert path[["a", "b"]].iloc[0].tolist() == [0, 0]
+        assert path[["a", "b", "in_plane"]].iloc[0].tolist() == [0, 0, 1]
         expected = abs(way @ right[:2].T)
         numpy.testing.assert_allclose(abs(path[["a", "b"]]), expected, rtol=1e-6, atol=1e-9)
         share = (expected[-1] ** 2).sum() / (way[-1] ** 2).sum()
