@@ -117,8 +117,6 @@ def _projected(weight: Tensor, grad: Tensor, restore_norm: bool) -> Tensor:
         indices = grad.indices()
         values = _projected(weight[tuple(indices)], grad.values(), restore_norm)
         return torch.sparse_coo_tensor(indices, values, grad.shape, is_coalesced=True)
-    if _is_partial(grad):
-        grad = grad.redistribute(placements=weight.placements)
     if grad.is_complex() or weight.is_complex():
         parts = (torch.view_as_real(t.resolve_conj()) for t in (weight, grad))
         return torch.view_as_complex(_project(*parts, restore_norm, in_place=False))
@@ -267,10 +265,10 @@ class OrthoGrad(torch.optim.Optimizer):
                 grad = p.grad
                 if grad is None:
                     continue
+                if _is_partial(grad):
+                    p.grad = grad = grad.redistribute(placements=p.placements)
                 if grad.layout is not torch.strided or not grad.is_contiguous():
                     p.grad = grad = _writable(grad)
-                elif _is_partial(grad):
-                    p.grad = grad = grad.redistribute(placements=p.placements)
                 memory = _address(grad)
                 if memory in taken or memory == _address(p):
                     p.grad = grad = grad.clone()
