@@ -10,7 +10,6 @@ import pytest
 from faulty import (
     FLAGS,
     LONG,
-    LONGER,
     SAVING,
     Answer,
     assert_one_line,
@@ -73,11 +72,11 @@ def test_run_struck_at_random_moments_is_the_same(number, tmp_path):
 
 
 @slow
-@pytest.mark.parametrize("flags", [LONGER, LONGER + " --save_weights"], ids=["rows", "weights"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("flags", [LONG, LONG + " --save_weights"], ids=["rows", "weights"])
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("number", SIGNALS)
 def test_run_struck_often_is_the_same(number, seed, flags, tmp_path):
-    assert struck(number, tmp_path / "run", flags, random.Random(seed), 10) >= 5
+    assert struck(number, tmp_path / "run", flags, random.Random(seed), 6) >= 3
 
 
 def killed_at(operation, folder, *more, flags=FLAGS) -> Answer:
