@@ -75,7 +75,10 @@ def stablemax_cross_entropy(
         precision: dtype the logits are rounded to and the loss is computed in, also under autocast.
             float16 and bfloat16: float32 inside; each loss and gradient is rounded to precision.
     Returns: loss in nats, dtype precision; a scalar, or the shape of target for 'none'.
-        The gradient has the dtype of input; under create_graph=True it can be differentiated again.
+        The gradient has the dtype of input. Derivatives of every order (create_graph=True) and all
+        of torch.func's transforms are right in the same range, the second one from below at 0. As
+        for every autograd.Function, torch.compile does not know the second derivative of a compiled
+        loss: take it inside what is compiled, by torch.func.
     Raises: ValueError for a bad argument; class indices out of range are seen on the CPU only.
     Source: paper, Definition 4 and section 4 (StCE).
     """
@@ -390,8 +393,7 @@ class _StableMaxNLL(torch.autograd.Function):
         # rest / own keeps small losses exact; where it would overflow the loss is above 60.
         smallest = torch.finfo(own.dtype).tiny / torch.finfo(own.dtype).eps
         log_total = (rest + own).log() - scale.log()
-        loss = (rest / own.clamp(min=smallest)).log1p()
-        loss = torch.where(own < smallest, log_total - _log_s(z_y), loss)
+        loss = torch.where(own < smallest, log_total - _log_s(z_y), (rest / own).log1p())
         if label_smoothing:
             uniform = log_total - torch.cat(means)
             loss = (1 - label_smoothing) * loss + label_smoothing * uniform
