@@ -203,7 +203,11 @@ def test_corrupt_checkpoint_says_what_to_delete(run, tmp_path):
     run(TINY, "--run_dir", str(tmp_path / "a"))
     (tmp_path / "a/summary.json").unlink()
     (tmp_path / "a/checkpoint.pt").write_bytes(b"junk")
-    one_line(run(TINY, "--run_dir", str(tmp_path / "a")), "checkpoint.pt is damaged", "delete checkpoint.pt")
+    one_line(
+        run(TINY, "--run_dir", str(tmp_path / "a")),
+        "checkpoint.pt is damaged",
+        "delete checkpoint.pt",
+    )
     (tmp_path / "a/checkpoint.pt").unlink()
     assert run(TINY, "--run_dir", str(tmp_path / "a"))[0] == 0
 
