@@ -286,6 +286,32 @@ def kill_at(operation: int, below: Path):
     sys.addaudithook(hook)
 
 
+def nobody():
+    """Makes this process, which is root's, that of another user."""
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+def reachable(folder: Path) -> Path:
+    """Lets every user into a folder of ours."""
+    for parent in [folder, *folder.parents]:
+        if parent.owner() == folder.owner() and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    return folder
+
+
+def spoil(faults: list[tuple[str, int]]):
+    """Has the streams of these numbers lead to a full disk, to nobody, or nowhere (`>&-`)."""
+    for fault, number in faults:
+        reader, writer = os.pipe()
+        os.close(reader)
+        os.dup2(writer if fault == "broken" else os.open("/dev/full", os.O_WRONLY), number)
+        if fault == "closed":
+            os.close(number)
+            setattr(sys, ("stdout", "stderr")[number - 1], None)  # as Python finds it
+
+
 class Disk:
     """A file system in memory, of few pages or inodes; skips where this user may not mount one."""
 

@@ -2,18 +2,33 @@
 
 import csv
 import io
+import os
 import re
 import signal
 
 import pytest
 from damages import OF_A_COMPLETE_RUN, OF_A_RUN
-from faulty import Child, answer, assert_one_line, files, limit_files, put, some, unfinished, whole
+from faulty import (
+    Child,
+    answer,
+    assert_one_line,
+    files,
+    limit_files,
+    nobody,
+    put,
+    reachable,
+    some,
+    spoil,
+    unfinished,
+    whole,
+)
 from tiny_figure import CONFIG, figure
 
 import claims
 import launch
 import plots
-from configuration.runs import ENV, LOCK
+from configuration.runs import CONFIG as CONFIG_FILE
+from configuration.runs import ENV, LOCK, METRICS, SUMMARY
 from experiment.catalog import Catalog
 from experiment.figure import Run
 
@@ -114,6 +129,47 @@ def test_what_is_computed_from_weights_refuses_a_run_with(fault, tmp_path):
     for main, words in ((spectrum.main, []), (landscape.main, ["--surface"])):
         assert_one_line(answer(main, [*words, str(folder)]), str(folder))
     assert {p.name for p in folder.iterdir()} <= {*files(folder), LOCK, ENV}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be another user")
+@pytest.mark.parametrize("name", [CONFIG_FILE, METRICS, SUMMARY])
+def test_run_that_may_not_be_read_is_said_and_the_rest_is_used(name, damaged, tmp_path):
+    reachable(tmp_path)
+    root, declared = damaged(
+        {"unreadable": (lambda folder: (folder / name).chmod(0o600), "")}, whole()
+    )
+    words = ["--csv", "--runs", str(root)]
+    given = Child(lambda: claims.main(words, results_root=root / "none"), nobody).end()
+    assert given.code == 0 and given.err.count("\n") == 1
+    assert "not used" in given.err and named(given.err, declared) == {"unreadable"}
+    verdicts = [row["verdict"] for row in csv.DictReader(io.StringIO(given.out))]
+    assert sorted(verdicts) == ["not run", "reproduced"]
+    table = ["--table", str(root / "run_0"), str(root / "intact")]
+    assert_one_line(Child(lambda: plots.main(table), nobody).end(), "run_0")
+    listed = ["--list", "--figures", "1", "--runs", str(root)]
+    given = Child(lambda: launch.main(listed), nobody).end()
+    assert given.code == 0 and given.out.count("finished") == 1
+
+
+# What is printed is the result: its loss is said. (code, words on stderr)
+ENDS = {"full": (1, "cannot write to standard output"), "broken": (141, ""),
+        "closed": (1, "cannot write to standard output")}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", ENDS)
+def test_result_that_cannot_be_printed_is_one_line(fault, damaged):
+    root, _ = damaged({}, {})
+    code, said = ENDS[fault]
+    programs = (
+        lambda: claims.main(["--csv", "--runs", str(root)], results_root=root / "none"),
+        lambda: plots.main(["--table", str(root / "intact")]),
+        lambda: launch.main(["--list", "--figures", "1", "--runs", str(root)]),
+    )
+    for program in programs:
+        given = Child(program, lambda: spoil([(fault, 1)])).end()
+        assert given.code == code and given.err.count("\n") == bool(said) and said in given.err
+        given = Child(program, lambda: spoil([(fault, 2)])).end()
+        assert given.code == 0 and "intact" in given.out
 
 
 # ---------------------------------------------------------------------------------- pictures

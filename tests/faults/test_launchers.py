@@ -25,6 +25,7 @@ from faulty import (
     put,
     size,
     some,
+    spoil,
     state_of,
     trainer,
     unfinished,
@@ -195,28 +196,14 @@ def test_files_of_the_working_folder_are_executed_by_none_of_the_processes(
 # ---------------------------------------------------------------------------------- streams
 
 STREAMS = [
-    (fault, numbers)
-    for fault in ("/dev/full", "broken", "closed")
-    for numbers in ((1, 2), (1,), (2,))
+    (fault, numbers) for fault in ("full", "broken", "closed") for numbers in ((1, 2), (1,), (2,))
 ]
 
 
 @pytest.mark.parametrize("fault, numbers", some(STREAMS, 3))
 def test_runs_are_computed_whatever_becomes_of_the_streams(fault, numbers, launcher):
-    reader, writer = os.pipe()
-
-    def before():
-        os.close(reader)
-        for number in numbers:
-            if fault == "closed":
-                os.close(number)
-            else:
-                os.dup2(writer if fault == "broken" else os.open(fault, os.O_WRONLY), number)
-
-    process = launcher.start(*WORDS, preexec_fn=before, pass_fds=(writer,))
-    os.close(reader)
-    os.close(writer)
-    given = finish(process)
+    faults = [(fault, number) for number in numbers]
+    given = finish(launcher.start(*WORDS, preexec_fn=lambda: spoil(faults)))
     assert given.code == 0 and given.err == "" and all_complete(launcher)
 
 

@@ -17,9 +17,12 @@ from faulty import (
     assert_same,
     call,
     files,
+    nobody,
     put,
+    reachable,
     settles,
     some,
+    spoil,
     trainer,
     unfinished,
     whole,
@@ -47,41 +50,16 @@ def words_of(folder, flags=FLAGS):
 # ---------------------------------------------------------------------------------- streams
 
 
-def full(number):
-    """A stream to a full disk."""
-    os.dup2(os.open("/dev/full", os.O_WRONLY), number)
-
-
-def broken(number):
-    """A pipe that nobody reads."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    os.dup2(writer, number)
-
-
-def closed(number):
-    """As `>&-` leaves it."""
-    os.close(number)
-
-
-def apply(faults, python=False):
-    """Damages the streams of these numbers; Python has no object where it found one closed."""
-    for fault, number in faults:
-        fault(number)
-        if python and fault is closed:
-            setattr(sys, ("stdout", "stderr")[number - 1], None)
-
-
 STREAMS = {
-    f"{' and '.join(str(n) for n in numbers)} {fault.__name__}": [(fault, n) for n in numbers]
-    for fault in (full, broken, closed)
+    f"{fault}: {' and '.join(map(str, numbers))}": [(fault, number) for number in numbers]
+    for fault in ("full", "broken", "closed")
     for numbers in ((1,), (2,), (1, 2))
 }
 
 
 @pytest.mark.parametrize("fault", STREAMS)
 def test_run_is_computed_whatever_becomes_of_its_streams(fault, tmp_path):
-    given = trainer(tmp_path / "run", before=lambda: apply(STREAMS[fault], python=True)).end()
+    given = trainer(tmp_path / "run", before=lambda: spoil(STREAMS[fault])).end()
     assert (given.code, given.err) == (0, "")
     assert_same(tmp_path / "run")
 
@@ -89,13 +67,13 @@ def test_run_is_computed_whatever_becomes_of_its_streams(fault, tmp_path):
 @pytest.mark.parametrize("fault", some(STREAMS, 4))
 def test_complete_run_is_complete_whatever_becomes_of_the_streams(fault, tmp_path):
     put(whole(), tmp_path / "run")
-    given = process(*words_of(tmp_path / "run"), preexec_fn=lambda: apply(STREAMS[fault]))
+    given = process(*words_of(tmp_path / "run"), preexec_fn=lambda: spoil(STREAMS[fault]))
     assert (given.code, given.err) == (0, "")
 
 
 @pytest.mark.parametrize("fault", some(STREAMS, 4))
 def test_refusal_has_its_code_whatever_becomes_of_the_streams(fault):
-    given = process("--lr", "0.1", "--device", "tpu", preexec_fn=lambda: apply(STREAMS[fault]))
+    given = process("--lr", "0.1", "--device", "tpu", preexec_fn=lambda: spoil(STREAMS[fault]))
     assert given.code == 2 and "Traceback" not in given.err
 
 
@@ -173,18 +151,12 @@ def test_files_are_for_those_whom_the_umask_lets(mask, tmp_path):
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be another user")
 
 
-def nobody():
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-
-
 @as_root
 @pytest.mark.parametrize(
     "mode, said", [(0o755, "cannot write"), (0o555, "cannot write"), (0o700, "Permission denied")]
 )
-def test_folder_of_another_user_is_one_line(mode, said, reachable):
-    folder = put(unfinished(), reachable / "run")
+def test_folder_of_another_user_is_one_line(mode, said, tmp_path):
+    folder = put(unfinished(), reachable(tmp_path) / "run")
     folder.chmod(mode)
     before = files(folder)
     assert_one_line(trainer(folder, before=nobody).end(), said)
@@ -194,23 +166,14 @@ def test_folder_of_another_user_is_one_line(mode, said, reachable):
 
 @as_root
 @pytest.mark.parametrize("name", [runs.CONFIG, runs.CHECKPOINT, runs.METRICS, runs.LOCK])
-def test_file_of_another_user_is_one_line(name, reachable):
-    folder = put(unfinished() | {runs.LOCK: b""}, reachable / "run")
+def test_file_of_another_user_is_one_line(name, tmp_path):
+    folder = put(unfinished() | {runs.LOCK: b""}, reachable(tmp_path) / "run")
     folder.chmod(0o777)
     (folder / name).chmod(0o600)
     before = files(folder)
     assert_one_line(trainer(folder, before=nobody).end(), "Permission denied")
     assert files(folder) == before
     settles(folder)
-
-
-@pytest.fixture
-def reachable(tmp_path):
-    """A folder that every user can reach."""
-    for parent in [tmp_path, *tmp_path.parents]:
-        if parent.owner() == tmp_path.owner() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    return tmp_path
 
 
 # ---------------------------------------------------------------------------------- clocks
@@ -324,6 +287,15 @@ def test_run_in_a_folder_full_of_shadows_is_the_same(tmp_path):
     assert (given.code, given.err) == (0, "")
     assert not (here / "executed").exists()
     assert_same(tmp_path / "run")
+
+
+@pytest.mark.parametrize("script", some(SCRIPTS, 2))
+def test_package_that_is_gone_is_one_line(script, tmp_path):
+    words = ["--figures", "3"] if script != "train.py" else words_of(tmp_path / "run")
+    command = [sys.executable, "-S", "-E", ROOT / script, *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    given = Answer(done.returncode, done.stdout, done.stderr)
+    assert_one_line(given, "is not installed in this Python; ")
 
 
 @slow
