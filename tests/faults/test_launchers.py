@@ -54,7 +54,7 @@ def all_complete(launcher) -> bool:
 
 
 def finish(process) -> Answer:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     return Answer(process.returncode, out or "", err or "")
 
 
@@ -140,10 +140,12 @@ def test_interrupt_while_a_file_is_read_is_one_line(script, tmp_path):
 
 # ---------------------------------------------------------------------------------- starved
 
-DAMAGED = {f: how for f, (how, said) in OF_A_RUN.items() if said and f.startswith("config")}
+DAMAGED = {
+    f: how for f, (how, _) in OF_A_RUN.items() if f.startswith("config ") and "behind" not in f
+}
 
 
-@pytest.mark.parametrize("fault", some([f for f in DAMAGED if "another" not in f], 99))
+@pytest.mark.parametrize("fault", some(DAMAGED, 99))
 def test_damaged_run_stops_no_other(fault, launcher):
     assert launcher.run(*WORDS).returncode == 0
     victim, *others = map(launcher.folder, RUNS)
@@ -175,6 +177,13 @@ def test_folder_for_temporaries_may_have_a_long_name(launcher, tmp_path):
     long.mkdir()
     process = launcher.start(*WORDS, **environment(launcher, TMPDIR=str(long)))
     assert finish(process).code == 0 and all_complete(launcher)
+
+
+@pytest.mark.parametrize("name", some([os.fsdecode(b"a\xffb"), "a\nb", "it's", "größe", "-x"], 9))
+def test_runs_in_an_odd_folder_are_computed(name, launcher, tmp_path):
+    launcher.root = tmp_path / name
+    given = launcher.run(*WORDS)
+    assert given.returncode == 0 and given.stderr == "" and all_complete(launcher)
 
 
 SHADOWS = ("pip", "email", "json", "socket", "random", "torch", "pandas", "configuration")
@@ -234,7 +243,7 @@ def test_runs_are_computed_on_an_odd_terminal(more, columns, launcher):
         except OSError:  # its end is closed
             break
     os.close(ours)
-    assert process.wait(timeout=60) == 0 and all_complete(launcher)
+    assert process.wait(timeout=600) == 0 and all_complete(launcher)
     assert b"Traceback" not in shown and b"figure drawn" in shown
 
 
@@ -288,7 +297,7 @@ def test_launcher_struck_at_random_moments_computes_the_same(number, tmp_path):
 
 
 @slow
-@pytest.mark.parametrize("tenths", range(0, 30, 3))
+@pytest.mark.parametrize("tenths", range(0, 30, 6))
 def test_interrupt_in_the_first_seconds_is_one_line(tenths, tmp_path):
     real = Real(tmp_path, "long")
     process = real.start(start_new_session=True)
@@ -315,8 +324,10 @@ def test_launchers_and_trainers_at_once_compute_the_same(tmp_path):
 
 @slow
 def test_damaged_runs_stop_no_other(tmp_path):
-    faults = {f: how for f, (how, said) in OF_A_RUN.items() if said}
+    # One of another configuration is refused before anything starts.
+    faults = {f: how for f, (how, said) in OF_A_RUN.items() if said and "->" not in said}
     intact, whole_ones = 42, (43, 44)
+    faults = dict(random.Random(5).sample(list(faults.items()), 12))
     real = Real(tmp_path, seeds=(intact, *whole_ones, *range(100, 100 + len(faults))))
     for seed, damage in zip(range(100, 1000), faults.values(), strict=False):
         damage(put(unfinished(real.flags[seed]), real.runs[seed]))
