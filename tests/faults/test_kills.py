@@ -53,8 +53,10 @@ def struck(number, folder, flags, draw, times) -> int:
     hits, metrics = 0, folder / runs.METRICS
     end = len(whole(flags)[runs.METRICS])
     for _ in range(times):
+        if size(metrics) == end:
+            break
         child = trainer(folder, "--checkpoint_seconds", draw.choice(("0", "0.01")), flags=flags)
-        target = min(size(metrics) + draw.randrange(end // times), end)
+        target = min(size(metrics) + draw.randrange(1, end // times), end)
         wait_until(lambda: size(metrics) >= target or child.has_ended())  # noqa: B023
         time.sleep(draw.random() * 0.01)  # anywhere in a step
         if not child.has_ended():
@@ -76,7 +78,7 @@ def test_run_struck_at_random_moments_is_the_same(number, tmp_path):
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("number", SIGNALS)
 def test_run_struck_often_is_the_same(number, seed, flags, tmp_path):
-    assert struck(number, tmp_path / "run", flags, random.Random(seed), 6) >= 3
+    assert struck(number, tmp_path / "run", flags, random.Random(seed), 6) >= 2
 
 
 def killed_at(operation, folder, *more, flags=FLAGS) -> Answer:
