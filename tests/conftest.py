@@ -1,6 +1,7 @@
 """Puts the repository root on the import path and keeps every test on one thread."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ sys.path.insert(0, str(ROOT))
 # loaded: training under OrthoGrad amplifies rounding, and the parity trajectories are AVX2's.
 os.environ.setdefault("MKL_CBWR", "AVX2")
 slow = pytest.mark.skipif("not config.getoption('--slow')", reason="takes minutes: --slow")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun with &: the scripts would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
