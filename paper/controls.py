@@ -7,6 +7,7 @@ from experiment.figure import Curve, Figure, Panel, Run, declare
 from experiment.quantity import TEST, TRAIN, at, first, fitted, largest, over, smallest
 from paper.figure_1 import ADD_ORTHOADAMW, ORTHOADAMW
 from paper.figure_2 import COLLAPSE_RUNS
+from paper.figure_4 import PARITY
 from paper.figure_6 import ADD_ADAMW_LR5E3, ADD_ORTHOADAMW_LR5E3, SHORT
 from paper.settings import MLP
 
@@ -31,6 +32,24 @@ ADD_SOFTMAX16_60_CPU = Run(
     name="add_softmax16_60_cpu",
     config=replace(_COLLAPSE16.config, half_softmax="cpu"),
     quick=replace(_COLLAPSE16.quick, half_softmax="cpu"),
+)
+
+# Figure 4's tasks under the softmax of 1c, for 60,000 epochs: StableMax has 76 % of the product.
+PRODUCT_SOFTMAX64 = declare(
+    "product_softmax64",
+    _SOFTMAX64,
+    _QUICK_SOFTMAX64,
+    binary_operation="product_mod",
+    num_epochs=60_000,
+)
+PARITY_SOFTMAX64 = declare(
+    "parity_softmax64",
+    PARITY,
+    {"num_noise_features": 20, "num_epochs": 4_000, "log_frequency": 100},
+    loss_function="cross_entropy",
+    softmax_precision=64,
+    beta2=_SOFTMAX64.beta2,
+    num_epochs=60_000,
 )
 
 ISSUES = "issues of the authors' repository, no. "
@@ -142,6 +161,16 @@ FIGURE = Figure(
                 Curve(run=ADD_SOFTMAX16_60_CPU, label="CPU"),
             ),
             text="torch on a CPU rounds the sum of a float16 softmax, too.",
+        ),
+        Panel(
+            id="controls 4",
+            title="4: softmax on the product and on sparse parity",
+            kind="collapse",
+            curves=(
+                Curve(run=PRODUCT_SOFTMAX64, label="product mod 113"),
+                Curve(run=PARITY_SOFTMAX64, label="sparse parity"),
+            ),
+            text="What StableMax groks in figure 4, under the softmax of 1c.",
         ),
         Panel(
             id="controls 6b",

@@ -42,8 +42,8 @@ SUB_TRANSFORMER_ALIGNED = declare(
     ff_dim=512,
     ff_hidden_layers=2,
     dropout=0.0,
-    num_epochs=500,
-    log_frequency=5,
+    beta2=0.98,  # with eps, that code's own
+    adam_epsilon=1e-12,
 )
 
 
