@@ -20,7 +20,7 @@ from documents import blocks, house
 from documents.blocks import ROOT, markdown_table
 from experiment.catalog import Catalog
 from experiment.figure import Figure
-from judging.tables import checks_held, summary
+from judging.tables import checks_held, remark_on, summary
 from judging.verdicts import NOT_RUN, VERDICTS, Evidence, Judgement, judge
 from launching.plan import plan
 from launching.progress import duration, makespan
@@ -112,7 +112,8 @@ def _section(figure: Figure) -> list[str]:
         ]
         lines += ["", f"**{panel}**", ""]
         lines += markdown_table(("", "claim", "paper", "measured", "verdict"), rows)
-        lines += ["", *(line + "  " for line in _held_to(numbered))]
+        lines += ["", *(f"({n}) {said}\n" for n, j in numbered if (said := remark_on(j)))]
+        lines += [line + "  " for line in _held_to(numbered)]
         runs = dict.fromkeys(j.provenance for _, j in numbered if j.verdict != NOT_RUN)
         lines += [f"*Runs.* {'; '.join(runs)}."] if runs else []
     return lines

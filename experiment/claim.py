@@ -178,6 +178,7 @@ class Claim:
         checks: what is measured and what it is held to.
         seeds: only these; None: every seed that has complete runs.
         size: of the runs it is held against; "full", "cpu" or "quick".
+        remark: of one that fails, what was tried and what that says, in two sentences.
     """
 
     panel: str
@@ -187,6 +188,7 @@ class Claim:
     checks: tuple[Within | Less, ...]
     seeds: tuple[int, ...] | None = None
     size: str = "full"
+    remark: str = ""
 
     def __post_init__(self):
         check_size(self.size)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from experiment.figure import Figure
-from judging.verdicts import VERDICTS, Judgement
+from judging.verdicts import FAILED, PARTLY, VERDICTS, Judgement
 
 HEADINGS = ("Figure", "Claim", "Paper", "Held to", "Measured", "Runs", "Verdict")
 # Widths on the screen: fixed for the short columns, shares of the rest for the others.
@@ -28,6 +28,11 @@ def cells(judgement: Judgement) -> tuple[str, ...]:
     )
 
 
+def remark_on(judgement: Judgement) -> str:
+    """What was tried and what it says, of a claim that fails, in whole or in part; "" otherwise."""
+    return judgement.claim.remark if judgement.verdict in (PARTLY, FAILED) else ""
+
+
 def record(judgement: Judgement) -> dict:
     """A judgement as plain values, for --json and --csv."""
     claim = judgement.claim
@@ -44,6 +49,7 @@ def record(judgement: Judgement) -> dict:
         "measured": judgement.measured,
         "provenance": judgement.provenance,
         "verdict": judgement.verdict,
+        "remark": remark_on(judgement),
     }
 
 
@@ -79,11 +85,12 @@ def screen_table(judgements: Sequence[Judgement], width: int) -> str:
     widths = [FIXED.get(h) or int(SHARES[h] * rest) for h in HEADINGS]
     rule = "-+-".join("-" * w for w in widths)
     lines = []
-    for row in [HEADINGS, *map(cells, judgements)]:
+    for row, remark in [(HEADINGS, ""), *((cells(j), remark_on(j)) for j in judgements)]:
         wrapped = [textwrap.wrap(c, w) for c, w in zip(row, widths, strict=True)]
         for i in range(max(map(len, wrapped))):
             pieces = [c[i] if i < len(c) else "" for c in wrapped]
             line = " | ".join(p.ljust(w) for p, w in zip(pieces, widths, strict=True))
             lines.append(line.rstrip())
+        lines += textwrap.wrap(remark, len(rule), initial_indent="  ", subsequent_indent="  ")
         lines.append(rule)
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from paper.figure_1 import ADD_ORTHOADAMW, ORTHOADAMW
 from paper.figure_2 import COLLAPSE_RUNS
 from paper.figure_4 import PARITY
 from paper.figure_6 import ADD_ADAMW_LR5E3, ADD_ORTHOADAMW_LR5E3, SHORT
+from paper.figure_15 import ISSUES
 from paper.settings import MLP
 
 _SOFTMAX64 = replace(MLP, softmax_precision=64)
@@ -52,7 +53,6 @@ PARITY_SOFTMAX64 = declare(
     num_epochs=60_000,
 )
 
-ISSUES = "issues of the authors' repository, no. "
 CLAIMS = (
     Claim(
         panel="controls 1a",
@@ -71,6 +71,9 @@ CLAIMS = (
                 "over softmax",
             ),
         ),
+        remark="StableMax was run at the rate of figure 1a, at half and at twice that. It has 95 %"
+        " of the test set by epoch 270, not within 600 and by 120: as good as softmax at twice"
+        " its rate, 2.5 times slower at the same.",
     ),
     Claim(
         panel="controls 1c",
@@ -78,6 +81,10 @@ CLAIMS = (
         paper="by 200,000, through slingshots",
         source=f"{ISSUES}4",
         checks=(Within(first(ADD_SOFTMAX64_LONG, TEST, 0.5), between(80_000, 200_000)),),
+        remark="One seed was run for 200,000 epochs, with a row every 500: training accuracy stays"
+        " above 99.9 % and test accuracy creeps up to 2.4 %. The slingshots of one user's run"
+        " on one GPU did not come here, and one seed of a chaotic event does not rule them"
+        " out.",
     ),
     Claim(
         panel="controls 1c",
@@ -109,6 +116,24 @@ CLAIMS = (
         ),
     ),
     Claim(
+        panel="controls 4",
+        words="Softmax overfits the product, which StableMax groks",
+        paper="at chance (0.88 %) where StableMax groks; no number of its own",
+        source="Sec. 4.1; settings of 1c",
+        checks=(
+            Within(largest(PRODUCT_SOFTMAX64, TEST, since=fitted(PRODUCT_SOFTMAX64)), below(0.02)),
+        ),
+    ),
+    Claim(
+        panel="controls 4",
+        words="Softmax overfits sparse parity, which StableMax groks",
+        paper="at chance (50 %) where StableMax groks; no number of its own",
+        source="Sec. 4.1; settings of 1c",
+        checks=(
+            Within(largest(PARITY_SOFTMAX64, TEST, since=fitted(PARITY_SOFTMAX64)), below(0.75)),
+        ),
+    ),
+    Claim(
         panel="controls 6b",
         words="⊥AdamW of 6b ends lower with the betas and eps that were meant",
         paper="80 % against 85 % in re-runs of others",
@@ -119,6 +144,9 @@ CLAIMS = (
                 "as published": at(ADD_ORTHOADAMW_LR5E3, TEST),
             }
         ),
+        remark="Five seeds were run of each: they end between 84.3 and 99.97 % as meant and between"
+        " 85.8 and 99.96 % as published. The seeds differ by more than the settings, and by"
+        " more than the 5 points between the re-runs of others.",
     ),
 )
 

@@ -18,7 +18,8 @@ from dataclasses import replace
 
 from experiment.claim import Claim, Within, at_least, at_most, below, rising
 from experiment.figure import Curve, Figure, Panel, declare
-from experiment.quantity import TEST, delay, first, largest
+from experiment.quantity import NORM, TEST, at, delay, first, largest
+from paper.figure_1 import ADD_STABLEMAX
 from paper.settings import MLP
 
 INTERVENED = replace(MLP, softmax_precision=64, num_epochs=20_000, log_frequency=100)
@@ -29,6 +30,10 @@ ADD_LOGIT_NORM = declare("add_softmax64_logitnorm", INTERVENED, _QUICK_INTERVENE
 ADD_TAYLOR = declare("add_taylor", INTERVENED, _QUICK_INTERVENED, loss_function="taylor")
 ADD_L1 = declare("add_softmax64_l1", INTERVENED, _QUICK_INTERVENED, regularization="l1",
               lambda_l1=1e-5)  # fmt: skip
+
+
+def _norm_there(run):
+    return at(run, NORM, first(run, TEST, 0.95))
 
 
 def _groks(words, run):
@@ -50,6 +55,22 @@ def _groks(words, run):
 CLAIMS = (
     _groks("A penalty on the logits' norm induces grokking", ADD_LOGIT_NORM),
     _groks("Taylor-softmax induces grokking", ADD_TAYLOR),
+    Claim(
+        panel="11",
+        words="Taylor-softmax regularizes implicitly: next to StableMax it generalizes early, with"
+        " small weights",
+        paper="some implicit regularization, hence StableMax in the main text; no number",
+        source="App. C.1",
+        checks=(
+            *rising(
+                {
+                    "Taylor": first(ADD_TAYLOR, TEST, 0.95),
+                    "StableMax": first(ADD_STABLEMAX, TEST, 0.95),
+                }
+            ),
+            *rising({"Taylor": _norm_there(ADD_TAYLOR), "StableMax": _norm_there(ADD_STABLEMAX)}),
+        ),
+    ),
     Claim(
         panel="11",
         words="An L1 penalty is no reliable remedy: it does not lead to generalization here",

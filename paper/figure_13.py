@@ -9,13 +9,16 @@ Tried (mod 59, 70 %, AdamW lr 0.001):
 
 One hidden layer: 99.9 % at epoch 300, 100 % at 600. Two: training 100 % at 300, test 1.3 % there
 and 2.4 % at 1,500.
+
+In the published runs (mod 113, 40 %) two hidden layers fit 99 % of the training set by epoch 200,
+99.8 % at best, and fall back to 87.7 % by 10,000; three keep 99.9 %. The test sets stay at chance.
 """
 
 from dataclasses import replace
 
 from experiment.claim import Claim, Within, at_least, below
 from experiment.figure import Curve, Figure, Panel, declare
-from experiment.quantity import TEST, largest
+from experiment.quantity import TEST, TRAIN, largest
 from paper.settings import MLP
 
 MSE = replace(MLP, loss_function="mse", lr=0.001, num_epochs=10_000, log_frequency=50)
@@ -29,12 +32,19 @@ MSE_RUNS = {
 CLAIMS = (
     Claim(
         panel="13",
-        words="With mean squared error networks of more than one hidden layer do not generalize",
-        paper="do not generalize; no number",
+        words="With mean squared error networks of more than one hidden layer fit the training set"
+        " and do not generalize",
+        paper="do not generalize; no number (chance: 0.88 %)",
         source="Sec. 5.2",
         checks=(
-            Within(largest(MSE_RUNS[2], TEST), below(0.5), "2 hidden layers"),
-            Within(largest(MSE_RUNS[3], TEST), below(0.5), "3 hidden layers"),
+            *(
+                Within(largest(MSE_RUNS[depth], TEST), below(0.02), f"{depth} hidden layers")
+                for depth in (2, 3)
+            ),
+            *(
+                Within(largest(MSE_RUNS[depth], TRAIN), at_least(0.99), f"{depth} hidden layers")
+                for depth in (2, 3)
+            ),
         ),
     ),
     Claim(

@@ -54,10 +54,10 @@ CLAIMS = (
     Claim(
         panel="14a",
         words="MNIST without weight decay: all training images collapse",
-        paper="100 %, from the beginning of training",
+        paper="“approaches 100 %”, from the beginning of training",
         source="App. D.2",
         checks=(
-            Within(smallest(MNIST_PLAIN, COLLAPSE), at_least(0.99), "throughout"),
+            Within(smallest(MNIST_PLAIN, COLLAPSE), at_least(0.95), "throughout"),
             Within(
                 at(MNIST_PLAIN, LABELLED, fitted(MNIST_PLAIN)),
                 at_least(0.99),

@@ -20,6 +20,7 @@ from configuration.config import RunConfig
 from experiment.claim import PICTURE, TEXT, Claim, Within, at_least, at_most, below, between, rising
 from experiment.figure import Curve, Figure, Panel, Run, declare
 from experiment.quantity import (
+    COLLAPSE,
     NORM,
     TEST,
     TRAIN,
@@ -29,9 +30,10 @@ from experiment.quantity import (
     first,
     fitted,
     largest,
-    minus,
+    largest_gap,
     over,
 )
+from paper.figure_4 import OVERFITTED
 from paper.settings import EFFECTIVE, MLP, SGD
 
 SHORT = replace(MLP, lr=0.005, num_epochs=500, log_frequency=10)
@@ -140,10 +142,30 @@ def _transformer_claims(operation, runs):
         ),
         Claim(
             panel=panel,
-            words="⊥AdamW generalizes without overfitting first",
-            paper="without; but in the picture test accuracy is 1 % when training is at 100 %",
+            words="⊥AdamW hardly overfits first: its delay is at most half of that under weight decay",
+            paper="not at all in the text; in the picture about 340 epochs against 1,060, and test"
+            " accuracy 1 % when training is at 100 %",
             source=f"{TEXT}; {picture}",
-            checks=(Within(at(ortho, TEST, first(ortho, TRAIN, 0.99)), at_least(0.5)),),
+            checks=(
+                Within(
+                    over(
+                        delay(ortho, 0.95),
+                        delay(decayed, 0.95),
+                        "epochs from 95 % train to 95 % test accuracy, ⊥AdamW over weight decay",
+                    ),
+                    at_most(0.5),
+                ),
+            ),
+        ),
+        Claim(
+            panel=panel,
+            words="⊥AdamW suppresses the collapse that AdamW alone runs into",
+            paper="suppressed; no number",
+            source=f"{TEXT}: without naive loss minimization no collapse",
+            checks=(
+                Within(largest(ortho, COLLAPSE), at_most(0.01), "⊥AdamW"),
+                Within(largest(plain, COLLAPSE), at_least(0.5), "AdamW"),
+            ),
         ),
     )
 
@@ -169,6 +191,9 @@ CLAIMS = (
         paper="100 %; 99 % in the picture",
         source=f"{TEXT}; Fig. 6b, {PICTURE}",
         checks=(Within(at(ADD_ORTHOSGD, TEST, 400), at_least(0.98)),),
+        remark="Five seeds were run with the published flags: three end above 99 %, two of them by"
+        " 400, and two end at 79 and 89 %. The published curve is one seed of a method whose"
+        " pace and end depend on the seed.",
     ),
     Claim(
         panel="6b",
@@ -176,6 +201,10 @@ CLAIMS = (
         paper="95 % training accuracy at 305, test at 360",
         source=f"{TEXT}; Fig. 6b, {PICTURE}",
         checks=(Within(delay(ADD_ORTHOSGD, 0.95), at_most(75)),),
+        remark="Five seeds were run with the published flags: three have delays of 0, 70 and 80"
+        " epochs, two stall at 79 and 89 % of the test set with the training set fitted. Where"
+        " it succeeds the delay is about that of the published curve, 55 epochs; two seeds in"
+        " five do overfit.",
     ),
     Claim(
         panel="6b",
@@ -190,6 +219,9 @@ CLAIMS = (
         paper="98.9 % at the end; 85 % and 80 % in re-runs of others",
         source=f"Fig. 6b, {PICTURE}",
         checks=(Within(at(ADD_ORTHOADAMW_LR5E3, TEST), at_least(0.97)),),
+        remark="Five seeds were run with the effective settings and five with the intended ones: six"
+        " of the ten end above 97 %, four stall between 84 and 94 %. The published 98.9 % and"
+        " the 85 and 80 % of others both lie in this range: the end depends on the seed.",
     ),
     Claim(
         panel="6b",
@@ -197,13 +229,27 @@ CLAIMS = (
         paper="99.5 % training against 98.9 % test at the end",
         source=f"{TEXT}; Fig. 6b, {PICTURE}",
         checks=(
+            Within(largest_gap(ADD_ORTHOADAMW_LR5E3, TRAIN, TEST), at_most(OVERFITTED), "gap"),
+            Within(delay(ADD_ORTHOADAMW_LR5E3, 0.95), at_most(75), "delay"),
+        ),
+        remark="Five seeds were run and judged by the largest gap on the way and by the delay: three"
+        " go from 95 % training to 95 % test accuracy in 10 epochs, two stall before. No seed"
+        " overfits, as the gap is 32 points at most and only while both rise, but two do not"
+        " finish.",
+    ),
+    Claim(
+        panel="6b",
+        words="⊥AdamW suppresses the growth of the weights that AdamW has",
+        paper="suppressed; no number",
+        source=f"{TEXT}: its steps are orthogonal to the weights",
+        checks=(
             Within(
-                minus(
-                    at(ADD_ORTHOADAMW_LR5E3, TRAIN),
-                    at(ADD_ORTHOADAMW_LR5E3, TEST),
-                    "train minus test accuracy at the end",
+                over(
+                    at(ADD_ORTHOADAMW_LR5E3, NORM),
+                    at(ADD_ADAMW_LR5E3, NORM),
+                    "weight norm at the end, ⊥AdamW over AdamW",
                 ),
-                at_most(0.1),
+                at_most(0.5),
             ),
         ),
     ),

@@ -35,8 +35,11 @@ form, lr 40. At lr 1, the quick form of the Euclidean norm: float16 collapses by
 %) and stands still from 2,400 on at 58.9 %, loss 0; float32 has 99.8 % collapse at 2,200 and
 still goes on, 71.7 % at 3,000; float64 reaches 50 % collapse at 2,750, 79.7 % at 3,000.
 
-With the Euclidean norm at lr 3 the intervention of figure 8 finds everything learned: training
-and test accuracy fall from 100 to 8 % within the 50 epochs to the next row, and freeze. At lr
+So the Euclidean norm is drawn (8b and the fourth panel of 9) and not judged: no claim of the
+paper is held against a reading that its own pictures rule out. At lr 3 and 40 % of the data
+float16, 32 and 64 are at 40 % collapse at epochs 500, 1,700 and 4,200 and come to 17.7, 39.1 and
+41.1 % of the test set. The intervention of figure 8 finds everything learned: training and test
+accuracy fall from 100 to 8 % within the 50 epochs to the next row, and freeze. At lr
 0.03 (mod 113, 70 %, float64), where test accuracy is 96.5 % at 6,000, it completes the collapse
 and freezes it at 95.8 %.
 """
@@ -56,7 +59,7 @@ EUCLIDEAN_RUNS = {b: normed_run(40, b, 3.0, 2) for b in BITS}
 
 def _sgd_claims(panel, runs, level, onset, end=None):
     """Figures 9a to 9c: onset of collapse at `level`, final test accuracy (9b, 9c)."""
-    picture = f"Fig. {'9a' if panel == '9 Euclidean' else panel}, {PICTURE}; {FIVE}"
+    picture = f"Fig. {panel}, {PICTURE}; {FIVE}"
     each = [(f"float{bits}", runs[bits]) for bits in BITS]
     collapsed = {label: first(run, COLLAPSE, level) for label, run in each}
     order = Claim(
@@ -112,7 +115,6 @@ CLAIMS = (
     *_sgd_claims("9a", NORMED_RUNS[40], 0.4, (6_300, 7_600, 9_200)),
     *_sgd_claims("9b", NORMED_RUNS[60], 0.5, (6_400, 7_400, 8_800), (9, 28.6, 56)),
     *_sgd_claims("9c", NORMED_RUNS[70], 0.5, (6_700, 7_800, 9_400), (57, 87, 96.6)),
-    *_sgd_claims("9 Euclidean", EUCLIDEAN_RUNS, 0.4, (6_300, 7_600, 9_200)),
 )
 
 FIGURE = Figure(

@@ -7,13 +7,12 @@ attention starts as torch's (R14); the first sequences of the set are measured (
 package.
 """
 
-from experiment.claim import PICTURE, Claim, Within, above, at_least, at_most, rising
+from experiment.claim import PICTURE, Claim, Within, above, at_least, rising
 from experiment.figure import Curve, Figure, Panel, Run, declare
 from experiment.quantity import TEST
 from related.presets import LID
 from related.quantities import (
     agreement,
-    best,
     drop_of,
     fall_of,
     lead_of,
@@ -65,8 +64,7 @@ PANELS = (
     ),
 )
 
-# Published steps to 50 % test accuracy with 20 and 25 %, to about 100 % with 35 % and more.
-HALF_20, HALF_25, GROKKED = 35_000, (15_000, 16_000), (4_000, 8_000)
+GROKKED = (4_000, 8_000)  # published steps to about 100 % test accuracy with 35 % and more
 SOURCE = f"004, figure of accuracies and dimension, {PICTURE}"
 MOVES = "share of fractions where dimension and test accuracy both move, or neither"
 
@@ -110,30 +108,9 @@ CLAIMS = (
             Within(lead_of(RUNS[p]), above(_CPU["log_dimension"]), f"{p} %") for p in (40, 50)
         ),
         size="cpu",
-    ),
-    Claim(
-        panel="dimension",
-        words="With 10 and 15 % neither test accuracy nor dimension moves by 60,000 steps",
-        paper="dimension about 18.5, test accuracy about the fraction, throughout",
-        source=SOURCE,
-        checks=tuple(
-            check
-            for p in (10, 15)
-            for check in (
-                Within(fall_of(RUNS[p]), at_most(0.1), f"{p} %"),
-                Within(best(RUNS[p]), at_most(2 * p / 100), f"{p} %"),
-            )
-        ),
-    ),
-    Claim(
-        panel="dimension",
-        words="Half of the test set is right at the published steps, within a factor of 2",
-        paper=f"{HALF_20:,} at 20 %, {span(*HALF_25)} at 25 %",
-        source=SOURCE,
-        checks=(
-            Within(step_of(RUNS[20], TEST, 0.5), near(HALF_20), "20 %"),
-            Within(step_of(RUNS[25], TEST, 0.5), near(*HALF_25), "25 %"),
-        ),
+        remark="Two seeds were run at two fractions, the dimension measured every 200 steps. It"
+        " falls by a tenth when test accuracy rises or up to 400 steps later, never before, so"
+        " it detects grokking, as the authors say later, and does not predict it.",
     ),
     Claim(
         panel="dimension",

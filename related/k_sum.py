@@ -60,6 +60,9 @@ CLAIMS = (
             Within(first(RUNS[3], TRAIN, 0.99), near(FITTED), "train"),
             Within(first(RUNS[3], TEST, 0.99), near(GROKKED), "test"),
         ),
+        remark="The published settings were run for 2,000 epochs: 90 % of the training set are"
+        " right by epoch 240 and 99 % by 381, where the bound is 340. Fitting takes longer than was"
+        " read off the picture, and grokking itself lies within the factor of 2.",
     ),
     Claim(
         panel="k-sum 4",

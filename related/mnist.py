@@ -116,6 +116,10 @@ CLAIMS = (
             Within(at(AUGMENTED, TEST, first(AUGMENTED, TRAIN, 0.99)), at_least(0.7), "test"),
         ),
         size="cpu",
+        remark="24,000 steps were run, twice the published time, each batch turned by up to 30"
+        " degrees and blurred anew: training accuracy levels off at 68 %, test accuracy at 58"
+        " %. The two rise together as claimed, but the augmentation was not published, and"
+        " under ours the images are not fitted.",
     ),
     Claim(
         panel="mnist 5000",
@@ -142,6 +146,9 @@ CLAIMS = (
             )
         ),
         size="cpu",
+        remark="All four runs were measured between levels that each was thought to reach. The"
+        " augmented run comes to neither and has no delay to compare; against the other two"
+        " the claim holds.",
     ),
 )
 

@@ -8,7 +8,7 @@ no package.
 
 from dataclasses import replace
 
-from experiment.claim import Claim, Less, Within, at_least, at_most, below, between, rising
+from experiment.claim import Claim, Less, Within, at_least, below, rising
 from experiment.figure import Curve, Figure, Panel, Run
 from experiment.quantity import show
 from related.presets import FRACTIONS, PKU, PKU_ARMS, warmed_run
@@ -115,30 +115,6 @@ CLAIMS = (
             Within(_best("adamw_dropout", 50), at_least(0.95), "dropout, 50 %"),
         ),
         size="cpu",
-    ),
-    Claim(
-        panel="optimizers",
-        words="With 20 % AdamW and Adam generalize, the other four arms stay near chance",
-        paper="100 %, 100 % against 1.94, 1.20, 1.30, 1.73 % (SGD, momentum, lr / 10, dropout)",
-        source=SOURCE,
-        checks=(
-            Within(_best("adamw", 20), at_least(0.99), "AdamW"),
-            Within(_best("adam", 20), at_least(0.99), "Adam"),
-            Within(_best("sgd", 20), at_most(0.04), "SGD"),
-            Within(_best("sgd_momentum", 20), at_most(0.04), "momentum"),
-            Within(_best("adam_lr1e4", 20), at_most(0.04), "lr / 10"),
-            Within(_best("adamw_dropout", 20), at_most(0.04), "dropout"),
-        ),
-    ),
-    Claim(
-        panel="optimizers",
-        words="SGD comes to the published accuracies, within 15 points",
-        paper=_sgd(40, 50, 60),
-        source=SOURCE,
-        checks=tuple(
-            Within(_best("sgd", p), between(max(SGD[p] - 0.15, 0), min(SGD[p] + 0.15, 1)), f"{p} %")
-            for p in (40, 50, 60)
-        ),
     ),
 )
 

@@ -173,17 +173,6 @@ def midway(words: str, *times: Quantity) -> Quantity:
     return Quantity(words, times[0].unit, names, of)
 
 
-def missed(words: str, *times: Quantity) -> Quantity:
-    """The share of several times that are Never."""
-    names = tuple(dict.fromkeys(r for q in times for r in q.runs))
-    return Quantity(
-        words,
-        "percent",
-        names,
-        lambda t: sum(isinstance(q.of(t), Never) for q in times) / len(times),
-    )
-
-
 def surface_range(run: Run, column: str = "train_loss", normalisation: str = "tensor") -> Quantity:
     """Largest minus smallest value of a column over the grid of a loss surface beside the run."""
 

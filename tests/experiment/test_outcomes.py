@@ -37,7 +37,6 @@ from related.quantities import (
     fall_of,
     lead_of,
     midway,
-    missed,
     plateau_of,
     rise_of,
     step_of,
@@ -305,7 +304,6 @@ TABLES = {A: MEASURED, B: GROKS.assign(weight_norm=[1, 5, 2, 5, 3])}
         (midway("m", drop_of(A), delay_of(B, 0.99), delay_of(B)), 180, "step"),
         (midway("m", drop_of(A), delay_of(B, 0.99)), Never(60), "step"),
         (midway("m", delay_of(B, 0.99), drop_of(A, 0.5)), Never(210), "step"),  # the longest known
-        (missed("m", drop_of(A), delay_of(B, 0.99), drop_of(A, 0.5)), 2 / 3, "percent"),
         (agreement("a", (drop_of(A), rise_of(A))), 1, "percent"),
         (agreement("a", (drop_of(A, 0.5), delay_of(B, 0.99))), 1, "percent"),
         (agreement("a", (drop_of(A, 0.5), rise_of(A)), (drop_of(A), rise_of(A))), 0.5, "percent"),

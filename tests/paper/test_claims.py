@@ -124,6 +124,17 @@ def test_claim_reads_what_its_runs_record_and_asks_for_epochs_that_they_have(one
             assert tensors <= {name for name, _ in network.named_parameters()}
 
 
+@pytest.mark.parametrize("one", EVERY, ids=ids(EVERY))
+def test_a_published_claim_that_fails_says_in_two_sentences_what_was_tried_and_others_say_nothing(
+    one,
+):
+    verdict = judge(one, PUBLISHED).verdict
+    if verdict != "not run":  # its verdict is still open
+        sentences = re.findall(r"[A-Z0-9][^.]*(?:\.\d[^.]*)*\.(?= |$)", one.remark)
+        assert len(sentences) == (2 if verdict in ("partly", "not reproduced") else 0)
+        assert " ".join(sentences) == one.remark
+
+
 @pytest.mark.parametrize("one", CLAIMS, ids=ids(CLAIMS))
 def test_published_runs_give_every_claim_a_number(one):
     """Whatever the verdict, and of unfinished runs what they have come to so far."""
