@@ -15,6 +15,7 @@ from itertools import groupby
 import metrics
 import paper
 import related
+from configuration import runs
 from configuration.flags import Parser
 from documents import blocks, house
 from documents.blocks import ROOT, markdown_table
@@ -114,8 +115,8 @@ def _section(figure: Figure) -> list[str]:
         lines += markdown_table(("", "claim", "paper", "measured", "verdict"), rows)
         lines += ["", *(f"({n}) {said}\n" for n, j in numbered if (said := remark_on(j)))]
         lines += [line + "  " for line in _held_to(numbered)]
-        runs = dict.fromkeys(j.provenance for _, j in numbered if j.verdict != NOT_RUN)
-        lines += [f"*Runs.* {'; '.join(runs)}."] if runs else []
+        judged_on = dict.fromkeys(j.provenance for _, j in numbered if j.verdict != NOT_RUN)
+        lines += [f"*Runs.* {'; '.join(judged_on)}."] if judged_on else []
     return lines
 
 
@@ -183,6 +184,18 @@ def times() -> str:
     return "\n".join(markdown_table(head, rows, head[1:]))
 
 
+def left_out() -> str:
+    """What of the full size of the related figures has no published run, and what it would cost."""
+    rows = []
+    for figure in CATALOG.related.values():
+        jobs = plan([figure], size="full", root=ROOT / "results")
+        missing = [job for job in jobs if not runs.is_complete(job.folder)]
+        if missing:
+            hours = duration(makespan([job.seconds for job in missing], 2))
+            rows.append((f"`{figure.id}`", f"{len(missing)} of {len(jobs)}", hours))
+    return "\n".join(markdown_table(("figure", "not run", "time"), rows, ("not run", "time")))
+
+
 MAKERS = {
     f.__name__: f
     for f in (
@@ -195,6 +208,7 @@ MAKERS = {
         settings,
         columns,
         times,
+        left_out,
     )
 } | {"folders": house.folders, "arrows": house.arrows}
 
