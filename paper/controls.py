@@ -7,10 +7,8 @@ from experiment.figure import Curve, Figure, Panel, Run, declare
 from experiment.quantity import TEST, TRAIN, at, first, fitted, largest, over, smallest
 from paper.figure_1 import ADD_ORTHOADAMW, ORTHOADAMW
 from paper.figure_2 import COLLAPSE_RUNS
-from paper.figure_4 import PARITY
 from paper.figure_6 import ADD_ADAMW_LR5E3, ADD_ORTHOADAMW_LR5E3, SHORT
-from paper.figure_15 import ISSUES
-from paper.settings import MLP
+from paper.settings import ISSUES, MLP, PARITY
 
 _SOFTMAX64 = replace(MLP, softmax_precision=64)
 _QUICK_SOFTMAX64 = {"modulo": 59, "train_fraction": 0.8, "num_epochs": 4_000, "log_frequency": 50}

@@ -19,14 +19,8 @@ from experiment.quantity import (
     over,
     smallest,
 )
-from paper.settings import EFFECTIVE, MLP, QUICK_MLP
+from paper.settings import ADD_STABLEMAX, EFFECTIVE, MLP, QUICK_MLP
 
-# Published: 80,000 epochs for figure 1, 100,000 for figure 4, otherwise the same. It runs once.
-# D14: figure 1b is the first 80,000 epochs of figure 4's run.
-STABLEMAX = replace(MLP, loss_function="stablemax", beta2=0.999, num_epochs=100_000)
-QUICK_STABLEMAX = replace(QUICK_MLP, loss_function="stablemax", beta2=0.999)
-
-ADD_STABLEMAX = Run(name="add_stablemax", config=STABLEMAX, quick=QUICK_STABLEMAX)
 ADD_SOFTMAX64 = Run(
     name="add_softmax64",
     config=replace(MLP, softmax_precision=64),

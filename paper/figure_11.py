@@ -19,8 +19,7 @@ from dataclasses import replace
 from experiment.claim import Claim, Within, at_least, at_most, below, rising
 from experiment.figure import Curve, Figure, Panel, declare
 from experiment.quantity import NORM, TEST, at, delay, first, largest
-from paper.figure_1 import ADD_STABLEMAX
-from paper.settings import MLP
+from paper.settings import ADD_STABLEMAX, MLP
 
 INTERVENED = replace(MLP, softmax_precision=64, num_epochs=20_000, log_frequency=100)
 _QUICK_INTERVENED = {"modulo": 59, "train_fraction": 0.6, "num_epochs": 2_000, "log_frequency": 20}

@@ -8,8 +8,9 @@ from experiment.claim import Claim, Within, at_most
 from experiment.figure import Curve, Figure, Panel, Run
 from experiment.outcomes import frequencies_holding
 from experiment.quantity import NotMeasured, Quantity, over, show
-from paper.figure_1 import ADD_ORTHOADAMW, ADD_STABLEMAX
+from paper.figure_1 import ADD_ORTHOADAMW
 from paper.figure_11 import ADD_UNCHANGED
+from paper.settings import ADD_STABLEMAX
 
 
 def _shares(table, column: str):

@@ -21,7 +21,7 @@ from experiment.claim import Claim, Less, Within, at_most, below, rising
 from experiment.figure import Curve, Figure, Panel, declare
 from experiment.quantity import TEST, delay, earliest, first, largest
 from paper.figure_1 import ADD_ORTHOADAMW
-from paper.settings import EFFECTIVE, MLP
+from paper.settings import EFFECTIVE, ISSUES, MLP
 
 DECAYED = replace(MLP, lr=0.003, num_epochs=5_000, log_frequency=10)
 _QUICK_DECAYED = {"modulo": 97, "num_epochs": 1_500}
@@ -51,7 +51,6 @@ ADD_ORTHOADAMW_SWEEP = declare("add_orthoadamw_lr3e3", DECAYED, _QUICK_DECAYED, 
 SHORTENING = (6.0, 4.0, 2.0, 1.0, 0.5)
 # The authors' rate is lost: (rate, runs by weight decay, run of ⊥AdamW).
 RATES = (("0.003", SWEEP_RUNS, ADD_ORTHOADAMW_SWEEP), ("0.01", FAST_RUNS, ADD_ORTHOADAMW))
-ISSUES = "issues of the authors' repository, no. "
 
 
 def _earliest(sweep, but=None):

@@ -23,30 +23,15 @@ with 14, test at most 0.4 %.
 
 from dataclasses import replace
 
-from configuration.config import RunConfig
 from experiment.claim import PICTURE, Claim, Within, at_least, at_most, below, between, rising
 from experiment.figure import Curve, Figure, Panel, Run, declare
 from experiment.quantity import NORM, TEST, TRAIN, at, first, fitted, largest, largest_gap, over
-from paper.figure_1 import ADD_STABLEMAX, QUICK_STABLEMAX, STABLEMAX
-from paper.settings import MLP
+from paper.settings import ADD_STABLEMAX, MLP, OVERFITTED, PARITY, QUICK_STABLEMAX, STABLEMAX
 
 PRODUCT_STABLEMAX = Run(
     name="product_stablemax",
     config=replace(STABLEMAX, binary_operation="product_mod"),
     quick=replace(QUICK_STABLEMAX, binary_operation="product_mod"),
-)
-PARITY = RunConfig(
-    dataset="sparse_parity",
-    num_noise_features=40,
-    num_parity_features=3,
-    num_samples=2000,
-    train_fraction=0.5,
-    loss_function="stablemax",
-    lr=0.01,
-    beta2=0.999,
-    adam_epsilon=1e-18,
-    num_epochs=100_000,
-    log_frequency=500,
 )
 PARITY_STABLEMAX = Run(
     name="parity_stablemax",
@@ -71,9 +56,6 @@ BINARY_RUNS = {
 # What the authors' task class does unless told otherwise: the binary numbers in their order.
 BINARY_ORDERED = replace(CODES, dataset="binary_alg", code_bits=7)
 BINARY_ADD_ORDERED = declare("binary_add_adamw_ordered", BINARY_ORDERED, _QUICK_CODES)
-
-# A gap of training over test accuracy: from here on a network overfits, below the two go together.
-OVERFITTED = 0.5
 
 
 def norm_growth(run):

@@ -33,8 +33,7 @@ from experiment.quantity import (
     largest_gap,
     over,
 )
-from paper.figure_4 import OVERFITTED
-from paper.settings import EFFECTIVE, MLP, SGD
+from paper.settings import EFFECTIVE, MLP, OVERFITTED, SGD
 
 SHORT = replace(MLP, lr=0.005, num_epochs=500, log_frequency=10)
 ADD_ADAMW_LR5E3 = Run(name="add_adamw_lr5e3", config=SHORT, quick=replace(SHORT, num_epochs=400))

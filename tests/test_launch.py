@@ -17,7 +17,8 @@ from launcher import ROOT, Launcher, is_alive, parent_of, wait_until
 import launch
 from configuration import runs
 from launching import local, plan, progress
-from paper.figure_1 import ADD_SOFTMAX64, STABLEMAX
+from paper.figure_1 import ADD_SOFTMAX64
+from paper.settings import STABLEMAX
 from paper.figure_4 import PARITY
 from paper.figure_6 import TRANSFORMER
 from paper.settings import MLP, QUICK_MLP
