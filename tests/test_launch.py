@@ -18,10 +18,8 @@ import launch
 from configuration import runs
 from launching import local, plan, progress
 from paper.figure_1 import ADD_SOFTMAX64
-from paper.settings import STABLEMAX
-from paper.figure_4 import PARITY
 from paper.figure_6 import TRANSFORMER
-from paper.settings import MLP, QUICK_MLP
+from paper.settings import MLP, PARITY, QUICK_MLP, STABLEMAX
 
 RELATED = "division, s5, architectures, optimizers, k-sum, delay-map, landscape, mnist, dimension"
 CHOICES = f"{', '.join(map(str, range(1, 17)))}, controls, {RELATED}, related, all"
