@@ -42,8 +42,8 @@ SUB_TRANSFORMER_ALIGNED = declare(
     ff_dim=512,
     ff_hidden_layers=2,
     dropout=0.0,
-    beta2=0.98,  # with eps, that code's own
-    adam_epsilon=1e-12,
+    num_epochs=500,
+    log_frequency=5,
 )
 
 
@@ -51,7 +51,7 @@ def cosine(tensor):
     return f"nlm_cosine/{tensor}.weight"
 
 
-def _alignment_claims(panel, label, run, output):
+def _alignment_claims(panel, label, run, output, remark=""):
     column = cosine(output)
     return (
         Claim(
@@ -61,6 +61,7 @@ def _alignment_claims(panel, label, run, output):
             paper="0.9",
             source=f"{TEXT}, Fig. 5; settings ours",
             checks=(Within(largest(run, column), at_least(0.9)),),
+            remark=remark,
         ),
         Claim(
             panel=panel,
@@ -77,7 +78,15 @@ def _alignment_claims(panel, label, run, output):
 CLAIMS = (
     *_alignment_claims("5a", "MLP without bias", ADD_ALIGNED, "layers.2"),
     *_alignment_claims("5b", "MLP with bias", ADD_ALIGNED_BIAS, "layers.2"),
-    *_alignment_claims("5c", "Transformer", SUB_TRANSFORMER_ALIGNED, "head"),
+    *_alignment_claims(
+        "5c",
+        "Transformer",
+        SUB_TRANSFORMER_ALIGNED,
+        "head",
+        remark="The transformer of the authors' first code was run for 500 epochs, with the MLP's"
+        " optimizer. The cosine is 0.846 when the training set is fitted and still creeps up at the"
+        " end, at 0.884: 0.9 may be a matter of the length.",
+    ),
     Claim(
         panel="5c",
         words="Transformer: embedding and unembedding align most",
@@ -94,6 +103,8 @@ CLAIMS = (
                 }
             )
         ),
+        remark="The same run: the unembedding comes to 0.88, W_out to 0.79, the embedding to 0.68 and"
+        " W_in to 0.64. The unembedding does align most, but the embedding stays behind W_out.",
     ),
 )
 
