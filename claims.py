@@ -1,8 +1,8 @@
 """Judges what the figures claim by the runs there are.
 
     python claims.py                        # a line a figure: how much of it holds
-    python claims.py --figures 2b,9         # in full: claim, paper, bound, measured, verdict
-    python claims.py --all --published      # every claim, from results/ alone
+    python claims.py --figure 2b            # in full: claim, paper, bound, measured, verdict
+    python claims.py --all --published      # every claim in brief, from results/ alone
     python claims.py --csv > claims.csv     # or --json
 
 Each claim stands in its figure's file with its words, the paper's numbers, where those come from,
@@ -36,7 +36,7 @@ from configuration.interpreter import end, told
 from experiment.catalog import Catalog, blame
 from experiment.claim import Claim
 from experiment.figure import size_flag
-from judging.tables import overview, record, screen_table, summary
+from judging.tables import in_brief, in_full, overview, record, summary
 from judging.verdicts import NOT_RUN, Evidence, Judgement, judge
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
@@ -58,7 +58,7 @@ def make_parser() -> Parser:
         help="figures or panels in full, such as 1,2b [a line for each of the paper's figures]",
     )
     parser.add_argument(
-        "--all", action="store_true", help="every claim in full, those of the related systems, too"
+        "--all", action="store_true", help="every claim in brief, those of the related systems, too"
     )
     add_own_file(parser)
     parser.add_argument("--runs", metavar="DIR", help="where your own runs are [runs]")
@@ -141,10 +141,13 @@ def main(argv=None, *, results_root=None) -> int:
         writer.writeheader()
         writer.writerows(rows)
     else:
-        if options.all or options.figures is not None:
-            print(screen_table(judgements, shutil.get_terminal_size((160, 24)).columns))
+        width = shutil.get_terminal_size((100, 24)).columns
+        if options.figures is not None:
+            print(in_full(judgements, width))
+        elif options.all:
+            print(in_brief(judgements, width))
         else:
-            print(overview(list(catalog.all.values()), judgements))
+            print(overview(list(catalog.all.values()), judgements, width))
         print(summary(judgements))
         for command in missing_commands(judgements, options.figures_from):
             print(f"{command} makes the missing runs")

@@ -1,5 +1,6 @@
-"""Judgements as text: a line a figure, a table for the screen, plain records."""
+"""Judgements as text, a line a figure, a paragraph or a block a claim; and as plain records."""
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -7,25 +8,7 @@ from collections.abc import Sequence
 from experiment.figure import Figure
 from judging.verdicts import FAILED, PARTLY, VERDICTS, Judgement
 
-HEADINGS = ("Figure", "Claim", "Paper", "Held to", "Measured", "Runs", "Verdict")
-# Widths on the screen: fixed for the short columns, shares of the rest for the others.
-FIXED = {"Figure": 11, "Runs": 14, "Verdict": 14}
-SHARES = {"Claim": 0.27, "Paper": 0.2, "Held to": 0.28, "Measured": 0.25}
-NARROWEST = 120  # characters; below it the table is as wide as this
-
-
-def cells(judgement: Judgement) -> tuple[str, ...]:
-    """One row, in the order of HEADINGS."""
-    claim = judgement.claim
-    return (
-        claim.panel,
-        claim.words,
-        f"{claim.paper} [{claim.source}]",
-        claim.held_to,
-        judgement.measured,
-        judgement.provenance,
-        judgement.verdict,
-    )
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def remark_on(judgement: Judgement) -> str:
@@ -66,31 +49,61 @@ def checks_held(judgements: Sequence[Judgement]) -> tuple[int, int]:
     return sum(held), len(held)
 
 
-def overview(figures: Sequence[Figure], judgements: Sequence[Judgement]) -> str:
-    """A line a figure: its claim in short, and how much of it holds."""
-    lines = []
+def overview(figures: Sequence[Figure], judgements: Sequence[Judgement], width=1000) -> str:
+    """A line a figure: its claim in short, and how much of it holds; verdicts where they fit."""
+    rows = []
     for figure in figures:
         own = [j for j in judgements if j.claim.figure == figure.id]
         if own:
             held, judged = checks_held(own)
-            lines.append(
-                f"{figure.id:<14}{figure.title:<52}{held:>3} of {judged} checks; {summary(own)}"
-            )
-    return "\n".join(lines)
+            rows.append((figure.id, figure.title, f"{held} of {judged} checks", summary(own)))
+    first, second, third = (max(len(row[k]) for row in rows) + 2 for k in range(3))
+    lines = [(f"{i:<{first}}{t:<{second}}{c:>{third - 2}}", v) for i, t, c, v in rows]
+    whole = all(len(line) + 2 + len(verdicts) <= width for line, verdicts in lines)
+    return "\n".join(f"{line}; {verdicts}" if whole else line for line, verdicts in lines)
 
 
-def screen_table(judgements: Sequence[Judgement], width: int) -> str:
-    """The table as text, its cells wrapped into columns."""
-    rest = max(width, NARROWEST) - sum(FIXED.values()) - 3 * (len(HEADINGS) - 1)
-    widths = [FIXED.get(h) or int(SHARES[h] * rest) for h in HEADINGS]
-    rule = "-+-".join("-" * w for w in widths)
+def in_brief(judgements: Sequence[Judgement], width: int) -> str:
+    """A paragraph a claim: verdict, panel, the claim, the paper's numbers and ours."""
     lines = []
-    for row, remark in [(HEADINGS, ""), *((cells(j), remark_on(j)) for j in judgements)]:
-        wrapped = [textwrap.wrap(c, w) for c, w in zip(row, widths, strict=True)]
-        for i in range(max(map(len, wrapped))):
-            pieces = [c[i] if i < len(c) else "" for c in wrapped]
-            line = " | ".join(p.ljust(w) for p, w in zip(pieces, widths, strict=True))
-            lines.append(line.rstrip())
-        lines += textwrap.wrap(remark, len(rule), initial_indent="  ", subsequent_indent="  ")
-        lines.append(rule)
+    for j in judgements:
+        text = f"{j.claim.words}. Paper: {j.claim.paper}. Measured: {j.measured}."
+        lines += _wrapped(f"{j.verdict:<16}{j.claim.panel}: ", text, 4, width)
     return "\n".join(lines)
+
+
+def in_full(judgements: Sequence[Judgement], width: int) -> str:
+    """A block a claim: with it the paper's numbers, bounds, values and runs, a line each.
+
+    Args:
+        width: characters of a line; nothing is wider but for a word that is longer.
+    """
+    blocks = []
+    for j in judgements:
+        claim = j.claim
+        said = {
+            "paper": f"{claim.paper} [{claim.source}]",
+            "held to": claim.held_to,
+            "measured": j.measured,
+            "runs": j.provenance,
+        }
+        if remark_on(j):
+            said["remark"] = remark_on(j)
+        lines = _wrapped(f"{claim.panel}  {j.verdict}: ", claim.words, 4, width)
+        for name, text in said.items():
+            lines += _wrapped(f"    {name:<10}", text, 14, width)
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _wrapped(head: str, text: str, indent: int, width: int) -> list[str]:
+    """A head and its text as lines of this width, all but the first indented; no unit alone."""
+    lines = textwrap.wrap(
+        re.sub(r"(?<=\d) (?=%|points|times)", NO_BREAK, text),
+        width,
+        initial_indent=head,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(NO_BREAK, " ") for line in lines]

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +20,7 @@ from experiment.claim import Within, at_least
 from experiment.figure import Figure
 from experiment.quantity import at
 from judging import tables
-from judging.verdicts import judge
+from judging.verdicts import Evidence, judge
 
 SECOND = claim(HIGH, panel="1b", words="The second claim")
 FIGURES = (
@@ -44,10 +46,17 @@ def call(places, monkeypatch, capsys):
     return call
 
 
-def rows(table: str) -> list[list[str]]:
-    """The cells of a table that is wide enough, without the headings."""
-    cells = [[c.strip() for c in line.split("|")] for line in table.splitlines() if "|" in line]
-    return [row for row in cells[1:] if row[0]]
+def blocks(shown: str) -> list[dict]:
+    """The blocks of claims in full: {"head": ..., "paper": ...}, wrapped lines joined."""
+    found = []
+    for block in shown.split("\n\n"):
+        last, said = "head", {}
+        for line in block.splitlines():
+            name = re.match(r" {4}(paper|held to|measured|runs)  ", line)
+            last = name[1] if name else last
+            said[last] = f"{said.get(last, '')} {line[14:] if name else line.strip()}".strip()
+        found.append(said)
+    return found
 
 
 # ---------------------------------------------------------------------------------- what is printed
@@ -61,15 +70,32 @@ def test_without_words_a_line_says_how_much_of_each_figure_holds(call):
     assert total == "3 claims: 2 reproduced, 1 not reproduced"
 
 
-def test_an_asked_figure_is_shown_in_full(call):
-    shown = call("--figures", "1")
-    (early, second) = rows(shown)
-    assert early[0] == "1a" and early[-1] == "not reproduced"
-    for text in ("It holds", "about 20 [Fig. 1a]", "≥ 50 %: at most 20", "early 30"):
-        assert any(text in cell for cell in early), text
-    assert second[:2] == ["1b", "The second claim"]
-    assert shown.splitlines()[-1] == "2 claims: 1 reproduced, 1 not reproduced"
-    assert len(rows(call("--all"))) == 3
+def test_an_asked_figure_is_shown_in_full_and_all_of_them_in_brief(call):
+    early, second = blocks(call("--figure", "1"))
+    assert early == {
+        "head": "1a  not reproduced: It holds",
+        "paper": "about 20 [Fig. 1a]",
+        "held to": "first epoch with test accuracy ≥ 50 %: at most 20",
+        "measured": "early 30",
+        "runs": "seed 42 (your runs)",
+    }
+    assert second["head"] == "1b  reproduced: The second claim"
+    assert call("--figure", "1").splitlines()[-1] == "2 claims: 1 reproduced, 1 not reproduced"
+    first, second, third, total = call("--all").splitlines()
+    assert first == "not reproduced  1a: It holds. Paper: about 20. Measured: early 30."
+    assert (second[:19], third[:19]) == ("reproduced      1b:", "reproduced      6b:")
+
+
+def test_nothing_is_wider_than_the_terminal_and_no_number_is_parted_from_its_unit():
+    evidence = Evidence(os.devnull, None)
+    judged = [judge(c, evidence) for c in CLAIMS if c.figure in ("2", "8")]
+    figures = [CATALOG.paper[i] for i in ("2", "8")]
+    for width in (80, 160):
+        lines = tables.in_full(judged, width) + "\n" + tables.in_brief(judged, width)
+        lines += "\n" + tables.overview(figures, judged, width)
+        assert max(map(len, lines.splitlines())) <= width
+        assert not re.search(r"(?m)^\s*(%|points|times)", lines)
+        assert ("claims: " in lines.splitlines()[-1]) == (width == 160)
 
 
 def test_records_say_the_same_as_json_and_as_csv(call, places):
@@ -154,6 +180,5 @@ def test_bad_input_is_one_line_and_exit_2(argv, said, capsys):
 def test_command_prints_every_claim_of_the_asked_figures(tmp_path):
     command = [sys.executable, ROOT / "claims.py", "--figures", "3,6", "--runs", tmp_path]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    panels = [line.split("|")[0].strip() for line in done.stdout.splitlines()[2:] if "|" in line]
-    wanted = " ".join(c.panel for c in CLAIMS if c.figure in ("3", "6"))
-    assert " ".join(p for p in panels if p) == wanted
+    panels = re.findall(r"(?m)^(\S.*?)  (?:not )?(?:reproduced|partly|run): ", done.stdout)
+    assert panels == [c.panel for c in CLAIMS if c.figure in ("3", "6")]
