@@ -1,11 +1,17 @@
 """What a row of metrics.csv holds: pure functions of tensors, and one table of the columns.
 
+    python metrics.py --columns     # each column: unit, definition, source
+
 Nothing here moves a value to the host; `measure` returns 0-dimensional tensors on the device of the
 run, and the caller fetches a whole row at once.
 
 Letters: N examples, C classes.
 """
 
+import argparse
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Iterable
 
 import torch
@@ -325,3 +331,33 @@ def measure(
         row |= attention.measure(model, data.train_inputs)
     model.train(training)
     return {k: v.double() for k, v in row.items()}
+
+
+def columns_in_words(width: int) -> str:
+    """The table of the columns as text: a head each, and below it what it is."""
+    return "\n".join(
+        f"{name} [{unit}]\n"
+        + textwrap.fill(
+            f"{definition} ({source})",
+            width,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_on_hyphens=False,
+        )
+        for name, (unit, definition, source) in COLUMNS.items()
+    )
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description="The columns of metrics.csv.")
+    parser.add_argument(
+        "--columns", action="store_true", required=True, help="unit, definition, source of each"
+    )
+    parser.parse_args(argv)
+    print("A row per evaluation; an empty cell is not measured, never 0.\n")
+    print(columns_in_words(min(shutil.get_terminal_size((100, 24)).columns, 100)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

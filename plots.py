@@ -319,9 +319,9 @@ def show(figure_id: str, **options) -> Canvas:
     return draw_figure(CATALOG.figures([figure_id])[0], **options)
 
 
-def measured(figure_id: str, **options) -> None:
-    """Prints what the runs of the figure of this id measured; options as in draw_figure."""
-    readings.measured(CATALOG.figures([figure_id])[0], **options)
+def measured(figure_id: str, **options) -> readings.Readings:
+    """What the runs of the figure of this id measured, as a table; options as in draw_figure."""
+    return readings.measured(CATALOG.figures([figure_id])[0], **options)
 
 
 def read_run(

@@ -1,20 +1,29 @@
-"""The two notebooks: a cell of words and a cell with one call for each figure.
+"""The two notebooks: for each figure a cell of words, one of its measurements, one of its picture.
 
-python -m documents.notebooks            # writes both
+python -m documents.notebooks --run      # writes both with what their cells give
+python -m documents.notebooks            # without: cells alone
+
+They are run from the published results alone, whatever runs there are beside them.
 """
 
+import base64
 import importlib
+import io
 import json
+import os
 import sys
+import time
 
 import paper
 import related
+from configuration.flags import Parser
 from documents import blocks
 from documents.blocks import ROOT
 from experiment.figure import Figure, size_flag
 
 PAPER = ROOT / "paper_plots.ipynb"
 RELATED = ROOT / "related_plots.ipynb"
+COLOURS = 128  # of a stored picture: a curve's pixels stay, a third of the bytes is left
 
 INTRO = (
     "# {title}\n\nEach cell draws one figure from run folders: your own complete runs where there"
@@ -25,9 +34,9 @@ INTRO = (
 )
 VARIATIONS = (
     ("One replicate of a figure; `./run_main_experiments.sh --figures 1 --seeds 42,43,44` makes"
-     " several, which are drawn as a mean with a band.", 'plots.show("1", seeds=[42])'),
-    ("The quick look, minutes instead of hours; `./run_main_experiments.sh --figures 1 --quick`"
-     " makes it.", 'plots.show("1", quick=True)'),
+     " several. `plots.show(\"1\", quick=True)` shows the quick look, minutes instead of hours,"
+     " which `./run_main_experiments.sh --figures 1 --quick` makes.",
+     'plots.show("1", seeds=[42])'),
     ("The measurements of one run as a pandas table: a row per evaluation, fractions from 0 to 1."
      " `./run_main_experiments.sh --list` names the runs.",
      'plots.read_run("add_orthoadamw")'),
@@ -52,8 +61,8 @@ def notebook(intro: str, figures, package: str, size: str, variations=()) -> str
     option = "" if size == "full" else f', size="{size}"'
     cells = [("markdown", intro), ("code", "import plots")]
     for figure in figures:
-        call = f'plots.measured("{figure.id}"{option})\nplots.show("{figure.id}"{option})'
-        cells += [("markdown", words(figure, package, size)), ("code", call)]
+        cells.append(("markdown", words(figure, package, size)))
+        cells += [("code", f'plots.{call}("{figure.id}"{option})') for call in ("measured", "show")]
     for k, (text, call) in enumerate(variations):
         cells += [("markdown", f"## Variations\n\n{text}" if k == 0 else text), ("code", call)]
     stored = []
@@ -79,10 +88,69 @@ def made() -> dict:
     }
 
 
-def main() -> int:
+def with_outputs(text: str) -> str:
+    """The notebook after its cells have run, one after the other, in this Python.
+
+    Nothing of when or where they ran is kept. Pictures have COLOURS colours.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    run = nbformat.reads(text, as_version=4)
+    before = os.environ.get("GROKKING_RUNS")
+    os.environ["GROKKING_RUNS"] = os.devnull  # nothing is below it: the published runs
+    try:
+        client = NotebookClient(
+            run, timeout=600, record_timing=False, resources={"metadata": {"path": str(ROOT)}}
+        )
+        client.execute()
+    finally:
+        os.environ.pop("GROKKING_RUNS")
+        os.environ |= {} if before is None else {"GROKKING_RUNS": before}
+    whole = json.loads(text)
+    for cell, done in zip(whole["cells"], run.cells, strict=True):
+        if cell["cell_type"] == "code":
+            cell["execution_count"] = done.execution_count
+            cell["outputs"] = [_stored(output) for output in done.outputs]
+    return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+
+
+def _stored(output) -> dict:
+    """An output as it is stored: text as lines, a picture with few colours."""
+    output = json.loads(json.dumps(output))
+    data = output.get("data", {})
+    if "image/png" in data:
+        picture = fewer_colours(base64.b64decode(data["image/png"]))
+        output["data"] = {"image/png": base64.b64encode(picture).decode()}
+        return output
+    for of, name in ((output, "text"), *((data, name) for name in data)):
+        if isinstance(of.get(name), str):
+            of[name] = of[name].splitlines(keepends=True)
+    return output
+
+
+def fewer_colours(png: bytes) -> bytes:
+    """The picture with COLOURS colours, the nearest ones: lines and letters look the same."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as picture, io.BytesIO() as buffer:
+        few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few.save(buffer, format="png", optimize=True)
+        return buffer.getvalue()
+
+
+def main(argv=None) -> int:
+    parser = Parser(prog="notebooks", description="Writes the two notebooks.")
+    parser.add_argument("--run", action="store_true", help="with the outputs of their cells")
+    options = parser.parse_args(argv)
     for path, text in made().items():
-        blocks.write(path, text)
-        print(path)
+        begun = time.monotonic()
+        blocks.write(path, with_outputs(text) if options.run else text)
+        ran = f", ran {time.monotonic() - begun:.0f} s" if options.run else ""
+        print(f"{path}: {path.stat().st_size / 2**20:.2f} MB{ran}")
     return 0
 
 

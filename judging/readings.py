@@ -1,8 +1,12 @@
-"""What the runs of a figure measured, as a printed table: a row for each run and seed.
+"""What the runs of a figure measured, as a table: a row for each run and seed.
 
 Of the related systems it also says what a run was trained on, and its delay, outcome and dimension;
 of the paper, its collapse. Imports no torch.
 """
+
+import shutil
+from dataclasses import dataclass
+from html import escape
 
 import pandas
 
@@ -18,17 +22,104 @@ from experiment.outcomes import (
     outcome,
 )
 from experiment.quantity import show
+from judging.tables import NO_BREAK
 from plotting.curves import chosen_size, command, find_replicates, in_form, share, some_names, task
 from plotting.panels import COLLAPSE, COLLAPSE_2A, PERCENT, Line, largest_collapse
 
 NEVER = "never"
 WITHOUT_95 = "mnist"  # the figure whose tasks never reach 95 %: levels relative to the best
+NAMES = ("panel", "curve")  # the columns that say which run a row is of
+WORDS = (*NAMES, "source", "task", "trained on", "outcome")  # columns that are no numbers
+SETTING = ("seed", "source", "steps", "epochs", "task", "trained on", "batch")
+
+
+@dataclass(frozen=True)
+class Readings:
+    """A table of measurements: rendered in a notebook, aligned text elsewhere.
+
+    Attributes:
+        title: what its levels are.
+        rows: {column: text} each, in one order of columns; a column may be missing in a row.
+        notes: sentences below it.
+    """
+
+    title: str
+    rows: tuple[dict[str, str], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        return list(dict.fromkeys(column for row in self.rows for column in row))
+
+    @property
+    def common(self) -> dict[str, str]:
+        """What is the same of several runs, {column: text}; it is said once, above the table."""
+        each = {c: {row.get(c) for row in self.rows} for c in SETTING if c in self.columns}
+        many = len(self.rows) > 1
+        return {c: found.pop() for c, found in each.items() if many and len(found) == 1}
+
+    def _shown(self) -> tuple[str, list[str], list[list[str]]]:
+        """(line above, headings, cells); what a row repeats of the names above it is empty."""
+        columns = [c for c in self.columns if c not in self.common]
+        cells = [[row.get(c, "") for c in columns] for row in self.rows]
+        named = [tuple(row.get(c) for c in NAMES) for row in self.rows]
+        for k in range(len(cells) - 1, 0, -1):
+            if named[k] == named[k - 1]:
+                cells[k][: len(NAMES)] = [""] * len(NAMES)
+        above = ", ".join(v if c in WORDS else f"{c} {v}" for c, v in self.common.items())
+        return f"{self.title}; all: {above}" if above else self.title, columns, cells
+
+    def __str__(self) -> str:
+        """Aligned text; what is wider than the terminal goes on below, with the names again."""
+        above, columns, cells = self._shown()
+        lines = [columns, *cells] if cells else []
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        room = shutil.get_terminal_size((160, 24)).columns
+        names = [k for k in range(len(widths)) if columns[k] in (*NAMES, "seed")]
+        parts, used = [], room
+        for k in (k for k in range(len(widths)) if k not in names):
+            used += widths[k] + 2
+            if used > room:
+                parts.append([*names])
+                used = sum(widths[i] + 2 for i in names) + widths[k]
+            parts[-1].append(k)
+        text = [above + ":" * bool(lines)]
+        for part in parts:
+            for line in lines:
+                fit = (f"{line[k]:{'<' if columns[k] in WORDS else '>'}{widths[k]}}" for k in part)
+                text.append("  ".join(fit).rstrip())
+            text += [""] * (part is not parts[-1])
+        return "\n".join([*text, *self.notes])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The same as a table that scrolls where it is too wide; no cell of it is broken."""
+        above, columns, cells = self._shown()
+
+        def cell(tag, column, text):
+            text = escape(text) if tag == "th" else escape(text).replace(" ", NO_BREAK)
+            side = "left" if column in WORDS else "right"
+            return f'<{tag} style="text-align: {side}">{text}</{tag}>'
+
+        lines = [f"<p>{escape(above)}</p>"]
+        if cells:
+            head = "".join(cell("th", c, c) for c in columns)
+            body = ("".join(map(cell, ["td"] * len(columns), columns, line)) for line in cells)
+            rows = "\n".join(f"<tr>{line}</tr>" for line in body)
+            lines += [
+                '<div style="overflow-x: auto">',
+                "<table>",
+                f"<thead><tr>{head}</tr></thead>",
+            ]
+            lines += [f"<tbody>\n{rows}\n</tbody>", "</table>", "</div>"]
+        return "\n".join([*lines, *(f"<p>{escape(note)}</p>" for note in self.notes)])
 
 
 def measured(
     figure: Figure, *, size=None, quick=False, seeds=None, runs_root=None, results_root=None
-) -> None:
-    """Prints what the runs of a figure measured: final values, and when levels were reached.
+) -> Readings:
+    """What the runs of a figure measured: final values, and when levels were reached.
 
     Args: as plots.draw_figure. Levels are told in epochs, or in steps where a run's length is.
     """
@@ -55,17 +146,14 @@ def measured(
             except KeyError as column:
                 notes.append(f"{line.label} seed {replicate.seed} has no column {column}")
                 continue
-            rows.append({"panel": panel.id} | values)
-    if rows:
-        print(f"Measured (levels: first {unit}):")
-        print(pandas.DataFrame(rows).fillna("").to_string(index=False))
-    elif not figure.runs:
-        print("Measured: nothing, the curves are computed.")
+            rows.append({"panel": panel.id} | {name: str(value) for name, value in values.items()})
     if lacking:
         make = command(figure, size, seeds, runs_root)
-        print(f"No complete run of {some_names(lacking)}; make it: {make}")
-    for note in notes:
-        print(note)
+        notes.insert(0, f"No complete run of {some_names(lacking)}; make it: {make}")
+    title = f"Measured (levels: first {unit})"
+    if not rows:
+        title = "Measured: nothing" + (", the curves are computed" if not figure.runs else "")
+    return Readings(title, tuple(rows), tuple(notes))
 
 
 def _number(value: float | None) -> str:

@@ -1,13 +1,20 @@
 """The notebooks call plots.py alone, show every figure, and are those that are made."""
 
 import ast
+import base64
+import io
+import json
+import os
 
 import nbformat
+import numpy
 import pytest
 from house import CATALOG
 from nbclient import NotebookClient
+from PIL import Image
 from pictures import write
 
+import plots
 from conftest import ROOT
 from documents import notebooks
 
@@ -32,14 +39,33 @@ def code_cells(notebook):
 def test_the_notebooks_are_those_that_are_made():
     made = notebooks.made()
     assert {path.name for path in made} == set(NOTEBOOKS)
-    assert [path.name for path, text in made.items() if path.read_text() != text] == []
+    for path, text in made.items():
+        stored = json.loads(path.read_text())
+        for cell in stored["cells"]:
+            cell |= {"execution_count": None, "outputs": []} if cell["cell_type"] == "code" else {}
+        assert stored == json.loads(text), f"{path.name}: python -m documents.notebooks --run"
 
 
-def test_notebook_is_valid_and_committed_without_outputs(notebook):
+def test_notebook_is_valid_and_committed_with_what_its_cells_give(notebook):
     nbformat.validate(notebook)
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
-    assert all(not c.outputs and c.execution_count is None for c in code_cells(notebook))
+    assert (ROOT / notebook.metadata["of"]).stat().st_size < 3e6
+    assert given(notebook) == [c.execution_count for c in code_cells(notebook)]
+
+
+def given(notebook) -> list[int]:
+    """The numbers of the cells, each of which gave what it has to give and no error."""
+    numbers = []
+    for number, cell in enumerate(code_cells(notebook), 1):
+        assert {o.output_type for o in cell.outputs} <= {"display_data", "execute_result"}
+        kinds = {kind for o in cell.outputs for kind in o.data}
+        call = cell.source.partition("(")[0]
+        wanted = {"plots.show": "image/png", "plots.measured": "text/html",
+                  "plots.read_run": "text/html"}.get(call)  # fmt: skip
+        assert wanted is None and not kinds or wanted in kinds, cell.source
+        numbers.append(number)
+    return numbers
 
 
 ALLOWED = (ast.Module, ast.Expr, ast.Call, ast.Attribute, ast.Name, ast.Load, ast.Constant,
@@ -60,16 +86,14 @@ def test_notebook_code_is_only_calls_into_plots(notebook):
                 assert node.arg in ("seeds", "quick", "size")
 
 
-def test_notebook_has_a_text_and_one_drawing_cell_for_every_figure(notebook):
+def test_notebook_has_a_text_a_table_and_a_picture_for_every_figure(notebook):
     figures, options, size = NOTEBOOKS[notebook.metadata["of"]]
-    pairs = {
-        cell.source: text.source
-        for text, cell in zip(notebook.cells, notebook.cells[1:], strict=False)
-        if cell.cell_type == "code" and text.cell_type == "markdown"
-    }
+    sources = [cell.source for cell in notebook.cells]
     for figure in figures.values():
         call = f'("{figure.id}"{options})'
-        text = pairs[f"plots.measured{call}\nplots.show{call}"]
+        place = sources.index(f"plots.measured{call}")
+        assert sources[place + 1] == f"plots.show{call}"
+        text = sources[place - 1]
         assert f"Claim: {figure.claim}" in text
         assert f"--figures {figure.id}" in text
         assert size == "full" or f"--size {size}" in text
@@ -82,14 +106,35 @@ def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, 
     monkeypatch.setenv("GROKKING_RUNS", str(tmp_path))
     copy = nbformat.from_dict(notebook)
     NotebookClient(copy, timeout=60, resources={"metadata": {"path": str(ROOT)}}).execute()
+    given(copy)
     for cell in code_cells(copy):
-        assert not [o for o in cell.outputs if o.output_type == "error"]
-        pictures = [o for o in cell.outputs if "image/png" in o.get("data", {})]
-        assert len(pictures) == cell.source.count("plots.show("), cell.id
-        printed = "".join(o.text for o in cell.outputs if o.output_type == "stream")
         if "plots.measured" in cell.source:
-            assert printed.startswith("Measured")
-            assert "No complete run" not in printed
-            assert "published results" not in printed
+            table = cell.outputs[0].data["text/html"]
+            assert table.startswith("<p>Measured")
+            assert "No complete run" not in table
+            assert "published results" not in table
         if "plots.read_run" in cell.source:
             assert "weight_norm" in cell.outputs[0].data["text/plain"]
+
+
+def test_a_notebook_that_is_run_keeps_its_cells_and_takes_nothing_of_the_machine(monkeypatch):
+    monkeypatch.setenv("GROKKING_RUNS", "elsewhere")
+    text = notebooks.notebook("Words.", [CATALOG.paper["3"]], "paper", "full")
+    run = json.loads(notebooks.with_outputs(text))
+    assert os.environ["GROKKING_RUNS"] == "elsewhere"
+    assert run["metadata"] == json.loads(text)["metadata"]
+    assert all(not cell["metadata"] for cell in run["cells"])
+    *_, shown = run["cells"]
+    (output,) = shown["outputs"]
+    assert list(output["data"]) == ["image/png"]  # no address of an object
+    with Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"]))) as picture:
+        assert picture.size[0] > 500 and len(picture.getcolors()) > 2
+
+
+def test_a_picture_of_few_colours_looks_the_same():
+    canvas = plots.show("3")
+    whole = numpy.asarray(Image.open(io.BytesIO(canvas._repr_png_())).convert("RGB"), int)
+    few = notebooks.fewer_colours(canvas._repr_png_())
+    after = numpy.asarray(Image.open(io.BytesIO(few)).convert("RGB"), int)
+    assert after.shape == whole.shape and abs(after - whole).mean() < 1
+    assert len(few) < len(canvas._repr_png_()) / 2
