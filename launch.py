@@ -5,6 +5,7 @@
     ./run_main_experiments.sh --figures related --size cpu      the related systems on two cores
     ./run_main_experiments.sh --run add_adamw_wd1 --vary weight_decay=0.5,1,2 --vary lr=0.003,0.01
     ./run_main_experiments.sh --list
+    ./run_main_experiments.sh --report                          figures and verdicts on one page
 
 plan.py and sweep.py say which runs; local.py runs a plan on this machine.
 Exit codes: 0 complete, 1 a run or a picture failed, 2 bad input; 129, 130, 143 stopped by a signal.
@@ -124,6 +125,12 @@ def make_parser() -> Parser:
     parser.add_argument("--quick", action="store_true", help="the same as --size quick")
     parser.add_argument(
         "--list", action="store_true", help="show figures, runs and times; run none"
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="write one HTML page of pictures, verdicts and settings from the runs there are; run"
+        " none",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the command lines; run none")
     parser.add_argument("--force", action="store_true", help="finished runs again from step 0")
@@ -320,6 +327,17 @@ def call_plots(words, options, plots) -> bool:
     return subprocess.run(command).returncode == 0
 
 
+def report(figures, options) -> int:
+    """Writes report.html where the pictures go; documents.report prints its path."""
+    out = Path(os.path.abspath(options.out)) if options.out else HERE / "figures"
+    words = ["--figures", *(f.id for f in figures), "--size", options.size]
+    words += ["--runs", str(options.root)] if options.runs else []
+    words += ["--figures-from", str(figures[0].source)] if figures[0].source else []
+    command = [PYTHON, "-m", "documents.report", *words, "--out", str(out / "report.html")]
+    # -m finds it by the folder that it starts in, our own.
+    return subprocess.run(command, cwd=HERE, env=os.environ | {"PYTHONSAFEPATH": ""}).returncode
+
+
 def notebook_command(figures) -> str:
     """How to open the notebook that shows these figures, with the Python in use."""
     jupyter = Path(sys.executable).with_name("jupyter")
@@ -389,6 +407,12 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         if options.list:
             list_jobs(jobs)
             return told()
+        if options.report:
+            if run is not None:
+                raise ValueError("--report is of figures; drop it or --run")
+            require("pandas", "matplotlib", load=find_spec)
+            check_writable(Path(options.out) if options.out else HERE / "figures", "--out")
+            return report(figures, options)
         if not options.dry_run:
             require("torch", "numpy", "pandas", "matplotlib", "tqdm", load=find_spec)
         slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}

@@ -350,10 +350,9 @@ def columns_in_words(width: int) -> str:
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description="The columns of metrics.csv.")
-    parser.add_argument(
-        "--columns", action="store_true", required=True, help="unit, definition, source of each"
-    )
-    parser.parse_args(argv)
+    parser.add_argument("--columns", action="store_true", help="print unit, definition, source")
+    if not parser.parse_args(argv).columns:
+        parser.exit(2, "metrics.py: nothing is asked for; --columns prints the columns\n")
     print("A row per evaluation; an empty cell is not measured, never 0.\n")
     print(columns_in_words(min(shutil.get_terminal_size((100, 24)).columns, 100)))
     return 0

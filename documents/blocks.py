@@ -5,6 +5,7 @@
 <!-- end -->
 """
 
+import io
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from configuration import runs
 
 ROOT = Path(__file__).resolve().parent.parent
+COLOURS = 128  # of a stored picture: a curve's pixels stay, a third of the bytes is left
 BLOCK = re.compile(r"(<!-- (made|measured): (\w+) -->\n)(.*?)(\n?<!-- end -->)", re.DOTALL)
 
 
@@ -43,6 +45,16 @@ def markdown_table(headings, rows, right=()) -> list[str]:
     rule = ["---:" if heading in right else "---" for heading in headings]
     rows = [[str(c).replace("|", "\\|") for c in row] for row in rows]
     return ["| " + " | ".join(row) + " |" for row in [headings, rule, *rows]]
+
+
+def fewer_colours(png: bytes) -> bytes:
+    """The picture with COLOURS colours, the nearest ones: lines and letters look the same."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as picture, io.BytesIO() as buffer:
+        few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few.save(buffer, format="png", optimize=True)
+        return buffer.getvalue()
 
 
 def write(path: Path, text: str) -> bool:

@@ -8,7 +8,6 @@ They are run from the published results alone, whatever runs there are beside th
 
 import base64
 import importlib
-import io
 import json
 import os
 import sys
@@ -23,7 +22,6 @@ from experiment.figure import Figure, size_flag
 
 PAPER = ROOT / "paper_plots.ipynb"
 RELATED = ROOT / "related_plots.ipynb"
-COLOURS = 128  # of a stored picture: a curve's pixels stay, a third of the bytes is left
 
 INTRO = (
     "# {title}\n\nEach cell draws one figure from run folders: your own complete runs where there"
@@ -91,7 +89,7 @@ def made() -> dict:
 def with_outputs(text: str) -> str:
     """The notebook after its cells have run, one after the other, in this Python.
 
-    Nothing of when or where they ran is kept. Pictures have COLOURS colours.
+    Nothing of when or where they ran is kept. Pictures have few colours.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
@@ -123,23 +121,13 @@ def _stored(output) -> dict:
     output = json.loads(json.dumps(output))
     data = output.get("data", {})
     if "image/png" in data:
-        picture = fewer_colours(base64.b64decode(data["image/png"]))
+        picture = blocks.fewer_colours(base64.b64decode(data["image/png"]))
         output["data"] = {"image/png": base64.b64encode(picture).decode()}
         return output
     for of, name in ((output, "text"), *((data, name) for name in data)):
         if isinstance(of.get(name), str):
             of[name] = of[name].splitlines(keepends=True)
     return output
-
-
-def fewer_colours(png: bytes) -> bytes:
-    """The picture with COLOURS colours, the nearest ones: lines and letters look the same."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(png)) as picture, io.BytesIO() as buffer:
-        few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-        few.save(buffer, format="png", optimize=True)
-        return buffer.getvalue()
 
 
 def main(argv=None) -> int:

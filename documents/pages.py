@@ -1,7 +1,7 @@
-"""README.md and docs/: their tables, made from figures, results and code.
+"""README.md, docs/ and results/README.md: their tables, made from figures, results and code.
 
-python -m documents              # every table; --pictures also the gallery and the plan
-python -m documents --check      # exit 1 where a page is not what it would be made
+python -m documents.pages              # every table; --pictures also the gallery and the plan
+python -m documents.pages --check      # exit 1 where a page is not what it would be made
 """
 
 import importlib
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from functools import cache
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 import metrics
 import paper
@@ -27,7 +27,7 @@ from launching.plan import plan
 from launching.progress import duration, makespan
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES)
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "results" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 GALLERY = ROOT / "docs" / "figures"
 
 
@@ -174,6 +174,44 @@ def columns() -> str:
     return "\n".join(markdown_table(("column", "unit", "definition", "source"), rows))
 
 
+def provenance() -> str:
+    """Which commit and which machine made each published run, and when it was begun."""
+    alike = {}
+    for path in sorted((ROOT / "results").rglob(runs.ENV)):
+        env, folder = runs.read_json(path), path.parent
+        name = str(folder.parent.relative_to(ROOT / "results"))
+        state = "" if runs.is_complete(folder) else " (unfinished)"
+        made_by = (env["commit"] or "unknown")[:7] + "*" * env["uncommitted_changes"]
+        row = (name, made_by, env["device"], env["torch"], env["started"][:10])
+        seed = int(folder.name.removeprefix("seed_"))
+        alike.setdefault(row, []).append(f"{seed}{state}")
+    rows = [
+        (f"`{name}`", ", ".join(seeds), f"`{commit}`", *rest)
+        for (name, commit, *rest), seeds in alike.items()
+    ]
+    return "\n".join(markdown_table(("run", "seeds", "commit", "CPU", "torch", "begun"), rows))
+
+
+def gallery_paper() -> str:
+    """The pictures of the paper's figures, two in a row."""
+    return _gallery(CATALOG.paper.values())
+
+
+def gallery_related() -> str:
+    """The pictures of the figures of the related systems."""
+    return _gallery(CATALOG.related.values())
+
+
+def _gallery(figures) -> str:
+    cells = [
+        f'<a href="claims.md#figure-{f.id}">{picture(f, 420, "figures")}</a><br>'
+        f"**{f.id}** {f.title}"
+        for f in figures
+    ]
+    rows = list(zip_longest(cells[::2], cells[1::2], fillvalue=""))
+    return "\n".join(markdown_table(("", ""), rows))
+
+
 def times() -> str:
     """Estimated times of the related figures, by size."""
     rows = [
@@ -207,6 +245,9 @@ MAKERS = {
         verdicts,
         settings,
         columns,
+        provenance,
+        gallery_paper,
+        gallery_related,
         times,
         left_out,
     )

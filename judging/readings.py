@@ -22,7 +22,6 @@ from experiment.outcomes import (
     outcome,
 )
 from experiment.quantity import show
-from judging.tables import NO_BREAK
 from plotting.curves import chosen_size, command, find_replicates, in_form, share, some_names, task
 from plotting.panels import COLLAPSE, COLLAPSE_2A, PERCENT, Line, largest_collapse
 
@@ -98,7 +97,7 @@ class Readings:
         above, columns, cells = self._shown()
 
         def cell(tag, column, text):
-            text = escape(text) if tag == "th" else escape(text).replace(" ", NO_BREAK)
+            text = escape(text) if tag == "th" else escape(text).replace(" ", "&#160;")
             side = "left" if column in WORDS else "right"
             return f'<{tag} style="text-align: {side}">{text}</{tag}>'
 

@@ -96,10 +96,15 @@ def in_full(judgements: Sequence[Judgement], width: int) -> str:
     return "\n\n".join(blocks)
 
 
+def with_units(text: str) -> str:
+    """The text with no place to break a line between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=%|points|times)", NO_BREAK, text)
+
+
 def _wrapped(head: str, text: str, indent: int, width: int) -> list[str]:
     """A head and its text as lines of this width, all but the first indented; no unit alone."""
     lines = textwrap.wrap(
-        re.sub(r"(?<=\d) (?=%|points|times)", NO_BREAK, text),
+        with_units(text),
         width,
         initial_indent=head,
         subsequent_indent=" " * indent,

@@ -344,3 +344,16 @@ def test_recorded_absorption_is_that_of_the_update_that_follows(schedule):
     for name, count, size in zip(names, stayed, sizes, strict=True):
         assert row[f"update_absorbed/{name}"] == pytest.approx(count / size, abs=0.02)
     assert 0 <= row["zero_gradients"] <= row["update_absorbed"]
+
+
+def test_the_columns_are_printed_with_unit_definition_and_source(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert metrics.main(["--columns"]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 70  # the first line alone is longer than 60
+    said = " ".join(printed.split())
+    for name, (unit, definition, source) in metrics.COLUMNS.items():
+        assert f"{name} [{unit}] {definition} ({source})" in said
+    with pytest.raises(SystemExit, match="2"):
+        metrics.main([])
+    assert capsys.readouterr().err.count("\n") == 1

@@ -11,12 +11,12 @@ import numpy
 import pytest
 from house import CATALOG
 from nbclient import NotebookClient
-from PIL import Image
 from pictures import write
+from PIL import Image
 
 import plots
 from conftest import ROOT
-from documents import notebooks
+from documents import blocks, notebooks
 
 # Notebook -> (its figures, what is in the parentheses of a call beside the figure, their size).
 NOTEBOOKS = {
@@ -134,7 +134,7 @@ def test_a_notebook_that_is_run_keeps_its_cells_and_takes_nothing_of_the_machine
 def test_a_picture_of_few_colours_looks_the_same():
     canvas = plots.show("3")
     whole = numpy.asarray(Image.open(io.BytesIO(canvas._repr_png_())).convert("RGB"), int)
-    few = notebooks.fewer_colours(canvas._repr_png_())
+    few = blocks.fewer_colours(canvas._repr_png_())
     after = numpy.asarray(Image.open(io.BytesIO(few)).convert("RGB"), int)
     assert after.shape == whole.shape and abs(after - whole).mean() < 1
     assert len(few) < len(canvas._repr_png_()) / 2
