@@ -172,7 +172,7 @@ def test_what_was_tried_is_told_of_a_claim_that_fails_and_of_no_other(tmp_path):
     said = "This was tried. That it says."
     failed, held = (judge(claim(check, remark=said), evidence) for check in (EARLY, HIGH))
     assert [tables.record(j)["remark"] for j in (failed, held)] == [said, ""]
-    shown = tables.screen_table([failed, held], 200)
+    shown = tables.in_full([failed, held], 200)
     assert shown.count(said) == 1 and shown.index(said) > shown.index("not reproduced")
 
 
