@@ -1,1 +1,1 @@
-"""What README.md and docs/ are made of: tables and pictures from code and results."""
+"""What README.md, docs/, notebooks and report are made of, and published runs computed again."""

@@ -1,1 +1,1 @@
-"""What stands behind claims.py: verdicts on claims, and tables of them."""
+"""What stands behind claims.py: verdicts on claims, and tables of what was measured."""

@@ -27,7 +27,7 @@ ARROWS = {
     "training": "configuration datasets metrics models optimizers stablemax tasks",
     "weights": "configuration metrics training",
     "plotting": "configuration experiment",
-    "judging": "configuration experiment metrics plotting training",
+    "judging": "configuration experiment plotting",
     "launching": "configuration experiment",
     "documents": "configuration experiment judging launching metrics paper plotting related"
     " stablemax training",

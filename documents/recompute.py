@@ -1,7 +1,7 @@
 """A published run computed again: its rows, held against those of its metrics.csv.
 
-    python -m judging.recompute add_orthosgd 43 --rows 4     # the first four rows
-    python -m judging.recompute cpu/mnist_omnigrok_mse       # every row, as long as that takes
+    python -m documents.recompute add_orthosgd 43 --rows 4     # the first four rows
+    python -m documents.recompute cpu/mnist_omnigrok_mse       # every row, as long as that takes
 
 The run is trained on one thread of the CPU from its config.json; nothing is written. Where the
 arithmetic is the published machine's, rows are equal in every digit. Another CPU rounds otherwise,

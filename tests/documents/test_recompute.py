@@ -10,8 +10,8 @@ from datetime import date
 import pytest
 
 from configuration import runs
-from judging import recompute
-from judging.recompute import JUDGED, RESULTS, compare
+from documents import recompute
+from documents.recompute import JUDGED, RESULTS, compare
 
 CHEAP = RESULTS / "cpu" / "mnist_omnigrok_mse" / "seed_42"  # a row after each of the first steps
 SECONDS = 2  # of the machine that published a run
