@@ -32,8 +32,9 @@ from pathlib import Path
 
 import matplotlib
 import pandas
+from matplotlib import colormaps
 from matplotlib.figure import Figure as Canvas
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.lines import Line2D
 
 import paper
 import related
@@ -69,14 +70,20 @@ from plotting.curves import (
     task,
     unique,
 )
+from plotting.layout import FOOT, HEAD, arrange, mark_ends, show_hidden
 from plotting.panels import (
     ALERT,
+    FACT,
     GREY,
+    KIND,
     PALETTE,
+    PUBLISHED,
     STYLE,
     WIDEST,
     Line,
     entry,
+    log_axis,
+    spread_words,
 )
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
@@ -107,8 +114,8 @@ SCRIPTS = {
 }
 COLOURED = ("landscape", "surface", "delay_")  # kinds that begin so have a colour bar
 BANNERS = {
-    "cpu": "CPU SIZE, not the published one",
-    "quick": "QUICK LOOK, not the published settings",
+    "cpu": "CPU SIZE",
+    "quick": "QUICK LOOK",
 }
 
 # How finely surfaces are measured: points a side, and examples of each set, the first ones.
@@ -132,7 +139,14 @@ class Picture(Canvas):
 
 
 def draw_figure(
-    figure: Figure, *, size=None, quick=False, seeds=None, runs_root=None, results_root=None
+    figure: Figure,
+    *,
+    size=None,
+    quick=False,
+    seeds=None,
+    runs_root=None,
+    results_root=None,
+    published_curves=False,
 ) -> Canvas:
     """A figure from the runs there are, saying which; see curves.load_curve.
 
@@ -142,8 +156,9 @@ def draw_figure(
         figure: as declared in paper/, related/ or a file of one's own.
         size: "full" (None), "cpu" or "quick"; all but the full one are marked as such.
         quick: the same as size="quick".
-        seeds: the replicates; None: all that are complete. Several: mean and band.
+        seeds: the replicates; None: all that are complete. Several: median and band.
         runs_root, results_root: the user's own and the published runs; None: runs/, results/.
+        published_curves: whether the points of the published picture lie over the full form.
 
     Returns:
         A matplotlib Figure.
@@ -153,38 +168,50 @@ def draw_figure(
     figure = figure.at(size)
     seeds = None if seeds is None else unique(seeds)
     found = {r.name: find_replicates(r, size, seeds, runs_root, results_root) for r in figure.runs}
+    make = command(figure, size, seeds, runs_root)
     for name, (replicates, notes) in found.items():
         lacking = [s for s in seeds or () if s not in {r.seed for r in replicates}]
         if replicates and lacking:
-            make = command(figure, size, lacking, runs_root)
-            notes.append(f"{name} has no complete seed {', '.join(map(str, lacking))}: {make}")
-    labels = unique(c.label for p in figure.panels for c in p.curves)
-    colors = dict(zip(labels, itertools.cycle(PALETTE)))  # one colour per label, in all panels
+            again = command(figure, size, lacking, runs_root)
+            notes.append(f"{name} has no complete seed {', '.join(map(str, lacking))}: {again}")
     heights = max((_kind(p)[1] for p in figure.panels), key=len)
-    columns = 2 if len(figure.panels) == 4 else min(len(figure.panels), COLUMNS)
+    columns = _columns(figure.panels)
     rows = math.ceil(len(figure.panels) / columns)
     with matplotlib.rc_context(STYLE):
         bar = BAR if any(str(p.kind).startswith(COLOURED) for p in figure.panels) else 0
-        inches = (max((WIDTH + bar) * columns, NARROWEST), rows * (sum(heights) + 1.6) + 0.8)
-        picture = Picture(figsize=inches, layout="constrained")
-        picture.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # inches
+        wide = max((WIDTH + bar) * columns, NARROWEST)
+        row = sum(heights) + 0.95
+        picture = Picture(figsize=(wide, rows * row + 1), layout="constrained")
+        picture.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
-        for i, panel in enumerate(figure.panels):
-            row, column = divmod(i, columns)
-            first, levels = row * len(heights), len(_kind(panel)[1])
+        head, told, foot = _head_and_foot(figure, found, size, published, wide)
+        drawn, per_panel = [], not told and size != "full"
+        colors = _colors(figure.panels)
+        for i, (panel, letter) in enumerate(zip(figure.panels, _letters(figure), strict=True)):
+            above, column = divmod(i, columns)
+            first, levels = above * len(heights), len(_kind(panel)[1])
             # A kind with fewer rows of axes lets its last one span what is left.
             ends = [*range(first + 1, first + levels), first + len(heights)]
             axes = []
             for k, end in enumerate(ends):
                 cell = grid[first + k : end, column]
                 axes.append(picture.add_subplot(cell, sharex=axes[0] if axes else None))
+            with_points = published_curves and size == "full"
             lines = [
-                Line(c.run, in_form(c.label, c.run, size), colors[c.label], found[c.run.name][0])
+                Line(
+                    c.run,
+                    in_form(c.label, c.run, size),
+                    colors[panel.id, c.label],
+                    found[c.run.name][0],
+                    c.published if with_points else {},
+                )
                 for c in panel.curves
             ]
-            make = command(figure, size, seeds, runs_root)
-            _draw_panel(axes, figure, panel, lines, size, make)
-        _head_and_foot(picture, figure, found, size, published, round(15 * inches[0]))
+            entries = _draw_panel(axes, panel, lines, size, make)
+            _name_panel(axes[0], panel, letter, lines, size, per_panel, wide / columns)
+            drawn.append((axes, entries))
+        _share_y([(p, axes) for p, (axes, _) in zip(figure.panels, drawn, strict=True)])
+        arrange(picture, drawn, head, told, foot, row, columns)
     return picture
 
 
@@ -193,56 +220,116 @@ def _kind(panel: Panel):
     return (panel.kind, (3.0,)) if callable(panel.kind) else KINDS[panel.kind]
 
 
-def _draw_panel(axes, figure: Figure, panel: Panel, lines: list[Line], size: str, make: str):
+def _columns(panels) -> int:
+    """Four stand two by two, unless the last is a variant of a row of three."""
+    square = len(panels) == 4 and panels[-1].letter not in VARIANTS
+    return 2 if square else min(len(panels), COLUMNS)
+
+
+VARIANTS = tuple(f"{letter}′" for letter in "abcdefgh")
+
+
+def _letters(figure: Figure) -> list[str]:
+    """The letter of each panel: the declared one, that of its id, else the next free one."""
+    if len(figure.panels) == 1:
+        return [figure.panels[0].letter or ""]
+    of_id = (re.fullmatch(rf"{re.escape(figure.id)}([a-z])", p.id) for p in figure.panels)
+    found = [
+        p.letter if p.letter is not None else m and m[1]
+        for p, m in zip(figure.panels, of_id, strict=True)
+    ]
+    free = iter([x for x in "abcdefghijklmnopqrstuvwxyz" if x not in found])
+    return [next(free) if letter is None else letter for letter in found]
+
+
+def _colors(panels) -> dict:
+    """{(panel id, label): colour}: one per label in all panels, while the palette has enough.
+
+    Of more labels each panel begins with the first colour, and a label keeps that which it had.
+    """
+    labels = unique(c.label for p in panels for c in p.curves if not p.ordered)
+    of_label = dict(zip(labels, PALETTE, strict=False)) if len(labels) <= len(PALETTE) else {}
+    colors = {}
+    for panel in panels:
+        own = unique(c.label for c in panel.curves)
+        if panel.ordered:
+            shades = colormaps["viridis"]
+            places = (0.9 * k / max(len(own) - 1, 1) for k in range(len(own)))
+            colors |= {(panel.id, x): shades(p) for x, p in zip(own, places, strict=True)}
+            continue
+        taken = {of_label[x] for x in own if x in of_label}
+        free = itertools.chain([c for c in PALETTE if c not in taken], itertools.cycle(PALETTE))
+        for label in own:
+            if label not in of_label:
+                of_label[label] = next(free)
+            colors[panel.id, label] = of_label[label]
+    return colors
+
+
+def _share_y(panels):
+    """The same y axis for all panels of the kinds of figures 5 and 12: they are to be compared."""
+    kinds = "nlm_cosine", "spectrum"
+    tops = [axes[0] for panel, axes in panels if panel.kind in kinds and axes[0].lines]
+    limits = [axes.get_ylim() for axes in tops]
+    for axes in tops:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> list:
+    """The entries of the panel's legend."""
     there = [line for line in lines if line.replicates]
     missing = [line for line in lines if not line.replicates]
     folders = unique(line.run.form(size)[0] for line in missing)
     entries = _draw_lines(axes, panel, there, panel.epochs if size == "full" else None)
+    for part in axes:
+        if panel.log and there:
+            log_axis(part)
+        show_hidden(part)
+        if re.match("Epoch|Optimizer steps", axes[-1].get_xlabel()):
+            entries += mark_ends(part, there) if part is axes[-1] else mark_ends(part, [])
+    if any(line.published for line in there):
+        entries.append(
+            Line2D([], [], color=GREY, label="published picture", **PUBLISHED | {"gid": KIND})
+        )
     make = textwrap.fill(make, 44, break_on_hyphens=False)
     if missing and not there:
         text = f"no complete run of\n{some_names(folders, chr(10))}\n\nmake it:\n{make}"
-        axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", size=8)
+        axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", size=9)
         axes[0].grid(False)
         axes[0].set_xticks([])
         for empty in axes[1:]:
             empty.set_visible(False)
     elif len(folders) > MOST_NAMED:
-        text = f"no complete run of {len(folders)} of {len(lines)}"
-        entries.append(entry(f"{text}: {some_names(folders)}", style="none"))
-        entries.append(entry(f"make them: {make}", style="none"))
+        text = f"no complete run of {len(folders)} of {len(lines)}: {some_names(folders)}"
+        entries.append(entry(textwrap.fill(text, WIDEST), style="none", gid=FACT))
+        entries.append(entry(f"make them: {make}", style="none", gid=FACT))
     elif missing:
         for line in missing:
             name = line.run.form(size)[0]
             text = f"{line.label}: no complete run of {name}"
-            entries.append(entry(textwrap.fill(text, WIDEST), style="none"))
-        entries.append(entry(f"make it: {make}", style="none"))
-    if entries:
-        below = ScaledTranslation(0, -0.48, axes[0].figure.dpi_scale_trans)  # inches: the x label
-        where = axes[-1].transAxes + below
-        axes[-1].legend(
-            handles=entries, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=where
-        )
-    letter = re.match(rf"{re.escape(figure.id)}([a-z])\b", panel.id)
-    title = f"({letter[1]}) {panel.title}" if letter else panel.title
+            entries.append(entry(textwrap.fill(text, WIDEST), style="none", gid=FACT))
+        entries.append(entry(f"make it: {make}", style="none", gid=FACT))
+    return entries
+
+
+def _name_panel(axes, panel, letter, lines, size, told: bool, wide: float):
+    """The title of a panel; in red the settings of its form, where the figure does not tell them.
+
+    wide: inches.
+    """
+    title = f"({letter}) {panel.title}" if letter else panel.title
     other = [line.run for line in lines if line.run.kept_as(size) != "full"]
-    if not other:
-        axes[0].set_title(textwrap.fill(title, 42))
+    if other:
+        title = in_form(title, lines[0].run, size)
+    title = textwrap.fill(title, round(9.5 * wide))
+    if not (other and told):
+        axes.set_title(title)
         return
     each = settings_of(other, size)
-    text = "\n".join(textwrap.fill(f"{SIZE_WORDS[size]}: {s}", 62) for s in each)
-    title = textwrap.fill(in_form(title, lines[0].run, size), 42)
-    axes[0].set_title(title, pad=10 + 11 * (text.count("\n") + 1))
-    axes[0].annotate(
-        text,
-        (0.5, 1),
-        xytext=(0, 5),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        size=8,
-        color=ALERT,
-    )
+    text = "\n".join(textwrap.fill(f"{SIZE_WORDS[size]}: {s}", round(12 * wide)) for s in each)
+    axes.set_title(title, pad=8 + 13 * (text.count("\n") + 1))
+    style = {"ha": "center", "va": "bottom", "size": 9, "color": ALERT}
+    axes.annotate(text, (0.5, 1), (0, 5), "axes fraction", "offset points", **style)
 
 
 def _draw_lines(axes, panel: Panel, lines: list[Line], end: int | None) -> list:
@@ -261,62 +348,81 @@ def _draw_lines(axes, panel: Panel, lines: list[Line], end: int | None) -> list:
     return [*entries, *(entry(textwrap.fill(text, WIDEST), style="none") for text in texts)]
 
 
-def _head_and_foot(picture, figure: Figure, found, size: str, published: int, width: int):
-    """The title, and below the panels which runs are shown, of what, and what is missing."""
+def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float):
+    """(title, what is told of another size in red, below the panels which runs are shown)."""
     title = f"Figure {figure.id}. {figure.title}" if figure.id[0].isdigit() else figure.title
+    told, what, notes = "", [], []
     if size != "full":
-        title = f"{BANNERS[size]}\n{title}"
-    picture.suptitle(title, size=13, weight="bold", color="black" if size == "full" else ALERT)
-    foot = []
-    if size == "full":
+        other = [run for run in figure.runs if run.kept_as(size) != "full"]
+        each = [f"{SIZE_WORDS[size]}: {s}" for s in settings_of(other, size)]
+        title = f"{title} ({BANNERS[size]})"
+        text = "\n".join(textwrap.fill(s, round(12 * wide)) for s in each)
+        told = text if len(each) == 1 or len(figure.panels) == 1 else ""
+        if len(figure.runs) < published:
+            what.append(f"{len(figure.runs)} of the {published} runs of the published size")
+    else:
         shares = {}
         for run in figure.runs:
             percent, of = share(run.config)
-            shares.setdefault((task(run.config), of), []).append(percent)
-        foot += [
-            f"{what}, training on {', '.join(unique(p))} {of}" for (what, of), p in shares.items()
-        ]
-    elif len(figure.runs) < published:
-        foot.append(f"{len(figure.runs)} of the {published} runs of the published size")
+            shares.setdefault(of, {}).setdefault(percent, []).append(task(run.config))
+        for of, parts in shares.items():
+            tasks = {}
+            for percent, names in parts.items():
+                tasks.setdefault(", ".join(unique(names)), []).append(percent)
+            what += [f"{name} ({', '.join(p)} {of})" for name, p in tasks.items()]
     complete = sum(bool(replicates) for replicates, _ in found.values())
-    if len(found) > MOST_NAMED:
-        foot.append(f"rests on {complete} complete runs of {len(found)}")
+    if complete < len(found):
+        what.append(f"{complete} complete runs of {len(found)}")
     shown = {}
     banded = {c.run.name for p in figure.panels if p.kind not in COUNTED for c in p.curves}
+    origins = unique(r.source for replicates, _ in found.values() for r in replicates)
     for name, (replicates, _) in found.items():
         if replicates:
-            shown.setdefault(_source(replicates, name in banded), []).append(name)
-    only = len(shown) == 1
-    foot += [text if only else f"{some_names(names)}: {text}" for text, names in shown.items()]
+            text = _source(replicates, name in banded, len(origins) > 1)
+            shown.setdefault(text, []).append(name)
+    most = max(shown, key=lambda text: len(shown[text]), default="")  # need not be named
+    what += [most] if most else []
+    what += [f"{_named(figure, shown[t])}: {t}" for t in shown if t != most]
+    what += origins if len(origins) == 1 else []
     if not shown:
-        foot.append("no complete run" if figure.runs else "computed; no run needed")
-    foot += [note for _, notes in found.values() for note in notes]
-    text = "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in foot)
-    picture.supxlabel(text, x=0.01, ha="left", size=8, color=GREY)
+        what.append("no complete run" if figure.runs else "computed; no run needed")
+    notes = [note for _, notes in found.values() for note in notes]
+    lines = [" · ".join(unique(what)), *notes]
+    width = round(13.2 * wide)
+    foot = "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines)
+    return textwrap.fill(title, round(8.5 * wide)), told, foot
 
 
-def _source(replicates: list[Replicate], banded: bool) -> str:
-    """Which seeds of whose, such as "seed 42 · published results"."""
+def _named(figure: Figure, names: list[str]) -> str:
+    """Runs by the letters of the panels that show them and no others, else by name."""
+    panels = zip(figure.panels, _letters(figure), strict=True)
+    own = {x: {c.run.name for c in p.curves} for p, x in panels if x}
+    letters = [letter for letter, runs_ in own.items() if runs_ and runs_ <= set(names)]
+    if letters and set.union(*(own[x] for x in letters)) == set(names):
+        return ", ".join(f"({letter})" for letter in letters)
+    return some_names(names)
+
+
+def _source(replicates: list[Replicate], banded: bool, whose: bool) -> str:
+    """Which seeds, and if need be of whose, such as "seed 42, published results"."""
     parts = []
     for source in unique(r.source for r in replicates):
         seeds = [r.seed for r in replicates if r.source == source]
-        which = ", ".join(map(str, seeds))
-        parts.append(
-            f"seed {which} · {source}"
-            if len(seeds) == 1
-            else f"{len(seeds)} seeds ({which}) · {source}"
-        )
+        row = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+        said = f"{seeds[0]} to {seeds[-1]}" if row else ", ".join(map(str, seeds))
+        parts.append(f"seed{'s' * (len(seeds) > 1)} {said}" + (f", {source}" if whose else ""))
     if len(replicates) > 1 and banded:
-        parts.append(f"line: mean, band: ± 1 standard deviation (n = {len(replicates)})")
-    return " · ".join(parts)
+        parts.append(spread_words(len(replicates)))
+    return ", ".join(parts)
 
 
 # ---------------------------------------------------------------------------------- notebook, files
 
 
-def show(figure_id: str, **options) -> Canvas:
+def show(figure_id: str, *, published_curves=True, **options) -> Canvas:
     """The figure of this id, for a notebook cell; options as in draw_figure."""
-    return draw_figure(CATALOG.figures([figure_id])[0], **options)
+    figure = CATALOG.figures([figure_id])[0]
+    return draw_figure(figure, published_curves=published_curves, **options)
 
 
 def measured(figure_id: str, **options) -> readings.Readings:
@@ -394,6 +500,7 @@ def draw_figures(
     seeds=None,
     results_root=None,
     dpi=None,
+    published_curves=False,
 ) -> list[Path]:
     """Writes each figure as PNG (200 dpi) and PDF: figure_1.png, quick looks figure_1_quick.png.
 
@@ -412,6 +519,7 @@ def draw_figures(
     out_dir = Path(out_dir or HERE / "figures")
     size = chosen_size(size, quick)
     options = {"size": size, "seeds": seeds, "runs_root": runs_root, "results_root": results_root}
+    options["published_curves"] = published_curves
     paths = []
     for figure in figures:
         shown = figure.shown_as(size)
@@ -458,10 +566,10 @@ def compare(folders, by=()) -> tuple[Canvas, str]:
         picture = Picture(figsize=(2 * WIDTH + 3.4, 4.6), layout="constrained")
         entries, odd = comparison.draw(*picture.subplots(1, 2), curves)
         picture.legend(handles=entries, loc="outside right center")
-        picture.suptitle(comparison.title(found, by), size=13, weight="bold")
+        picture.suptitle(comparison.title(found, by), size=HEAD, weight="bold")
         text = comparison.foot(found, curves, by, [*notes, *odd])
         text = "\n".join(textwrap.fill(line, 150, break_on_hyphens=False) for line in text)
-        picture.supxlabel(text, x=0.01, ha="left", size=8, color=GREY)
+        picture.supxlabel(text, x=0.01, ha="left", size=FOOT, color=GREY)
     return picture, comparison.picture_name(found, by)
 
 
@@ -475,9 +583,12 @@ def _split(words) -> list[str]:
 
 def _compare(given):
     """What --compare and --table ask for."""
-    for flag in ("figures", "size", "quick", "runs", "published", "seeds"):
+    for flag in ("figures", "size", "quick", "runs", "published", "published_curves", "seeds"):
         if getattr(given, flag):
-            raise ValueError(f"--{flag} is about figures; drop it, or --compare, --by and --table")
+            raise ValueError(
+                f"--{flag.replace('_', '-')} is about figures; drop it,"
+                " or --compare, --by and --table"
+            )
     if given.by and not given.compare:
         raise ValueError("--by says how to compare; name run folders with --compare")
     if not given.compare and not given.table:
@@ -503,6 +614,11 @@ def main(argv=None) -> int:
         "--published", action="store_true", help="leave your own runs out: results/ only"
     )
     parser.add_argument(
+        "--published-curves",
+        action="store_true",
+        help="the points read off the published pictures over the curves of full size",
+    )
+    parser.add_argument(
         "--dpi", type=int, metavar="N", help="PNG alone, of this resolution [PNG of 200, and PDF]"
     )
     parser.add_argument("--out", metavar="DIR", help="where the pictures go [figures]")
@@ -513,7 +629,7 @@ def main(argv=None) -> int:
         nargs="+",
         metavar="DIR",
         help="instead of figures these complete runs in one picture; a folder of several seed_N"
-        " stands for their mean",
+        " stands for their median",
     )
     parser.add_argument(
         "--by", nargs="+", metavar="LIST", help="fields to compare by [all that differ]"
@@ -545,6 +661,7 @@ def main(argv=None) -> int:
             compute_tables(f, size=f.shown_as(size), seeds=seeds, runs_root=own) for f in figures
         ]
         options = {"runs_root": own, "out_dir": given.out, "size": size, "dpi": given.dpi}
+        options["published_curves"] = given.published_curves
         for path in draw_figures(figures, seeds=seeds, **options):
             print(path)
     except (ValueError, runs.RunError) as error:

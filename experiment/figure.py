@@ -98,10 +98,16 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One run in one panel, under the label it has there."""
+    """One run in one panel, under the label it has there.
+
+    Attributes:
+        published: {column: {epoch: value}} as read off the published picture; accuracy and collapse
+            in percent.
+    """
 
     run: Run
     label: str
+    published: Mapping[str, Mapping[float, float]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +121,9 @@ class Panel:
             returns the entries of the legend.
         epochs: the x axis ends here (None: where the runs end); the full form only.
         text: one sentence: what the panel is for.
+        letter: on the picture, such as "a"; "": none. None: that of the id, else the next one.
+        log: whether the x axis is logarithmic, for kinds over epochs.
+        ordered: whether the curves are of ascending values, and their colours a scale.
     """
 
     id: str
@@ -123,6 +132,9 @@ class Panel:
     curves: tuple[Curve, ...] = ()
     epochs: int | None = None
     text: str = ""
+    letter: str | None = None
+    log: bool = False
+    ordered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

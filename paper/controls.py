@@ -158,17 +158,19 @@ FIGURE = Figure(
     panels=(
         Panel(
             id="controls 1a",
+            letter="",
             title="1a: loss and settings of ⊥AdamW",
             kind="accuracy",
             curves=(
                 Curve(run=ADD_ORTHOADAMW, label="softmax, as in 1a"),
+                Curve(run=ADD_ORTHOADAMW_INTENDED, label="softmax, intended betas and eps"),
                 Curve(run=ADD_ORTHOADAMW_STABLEMAX, label="StableMax"),
-                Curve(run=ADD_ORTHOADAMW_INTENDED, label="softmax, the intended betas and eps"),
             ),
             text="Issues 7 and 11 of the authors' repository.",
         ),
         Panel(
             id="controls 1c",
+            letter="",
             title="1c: the softmax baseline",
             kind="collapse",
             curves=(
@@ -180,6 +182,7 @@ FIGURE = Figure(
         ),
         Panel(
             id="controls 2b",
+            letter="",
             title="2b: float16 as CUDA and a CPU compute it",
             kind="collapse",
             curves=(
@@ -200,6 +203,7 @@ FIGURE = Figure(
         ),
         Panel(
             id="controls 6b",
+            letter="",
             title="6b: settings of ⊥AdamW",
             kind="accuracy",
             curves=(

@@ -94,6 +94,7 @@ FIGURE = Figure(
             id="10",
             title="Addition mod 113, SGD, 30 %",
             kind="absorption",
+            log=True,
             curves=(Curve(run=ADD_SGD_ABSORPTION, label="SGD"),),
         ),
     ),

@@ -97,6 +97,7 @@ FIGURE = Figure(
             id="11",
             title="Addition mod 113, AdamW",
             kind="accuracy",
+            log=True,
             curves=(
                 Curve(run=ADD_LOGIT_NORM, label="penalty on the logits' norm"),
                 Curve(run=ADD_TAYLOR, label="Taylor-softmax"),
@@ -108,10 +109,12 @@ FIGURE = Figure(
             id="11 norm",
             title="Weight norm",
             kind="weight_norm",
+            log=True,
             curves=(
                 Curve(run=ADD_LOGIT_NORM, label="penalty on the logits' norm"),
                 Curve(run=ADD_TAYLOR, label="Taylor-softmax"),
                 Curve(run=ADD_L1, label="L1 penalty on the weights"),
+                Curve(run=ADD_UNCHANGED, label="none of them"),
             ),
         ),
     ),

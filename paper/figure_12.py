@@ -98,17 +98,19 @@ FIGURE = Figure(
     id="12",
     title="Fourier spectrum of the weights",
     claim="Networks that grokked without weight decay are sparse in Fourier space.",
-    panels=(
+    panels=tuple(
         Panel(
-            id="12",
-            title="First layer, addition mod 113",
+            id=id,
+            title=label,
             kind="spectrum",
-            curves=(
-                Curve(run=ADD_ORTHOADAMW, label="⊥AdamW"),
-                Curve(run=ADD_STABLEMAX, label="AdamW, StableMax"),
-                Curve(run=ADD_UNCHANGED, label="AdamW, softmax float64"),
-            ),
-        ),
+            curves=(Curve(run=run, label=label),),
+            text="First layer, addition mod 113.",
+        )
+        for id, run, label in (
+            ("12", ADD_ORTHOADAMW, "⊥AdamW: grokked"),
+            ("12 StableMax", ADD_STABLEMAX, "AdamW, StableMax: grokked"),
+            ("12 softmax", ADD_UNCHANGED, "AdamW, softmax float64"),
+        )
     ),
     checks=CLAIMS,
 )

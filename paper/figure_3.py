@@ -68,6 +68,8 @@ FIGURE = Figure(
     id="3",
     title="s(x) against exp(x)",
     claim="s(x) grows linearly where exp(x) explodes and falls as 1/(1-x) where exp(x) vanishes.",
-    panels=(Panel(id="3", title="s(x) and exp(x)", kind=draw),),
+    panels=(
+        Panel(id="3", title="Definition 4: s(x) = x + 1 for x ≥ 0, else 1 / (1 − x)", kind=draw),
+    ),
     checks=CLAIMS,
 )

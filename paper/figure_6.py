@@ -307,6 +307,7 @@ def _transformer_panel(operation: str, title: str) -> Panel:
     runs = TRANSFORMER_RUNS[operation]
     return Panel(
         id=f"6a {title}",
+        letter="a" if operation == "subtract" else "a′",
         title=f"Transformer, {title} mod 113",
         kind="accuracy",
         curves=(

@@ -134,7 +134,7 @@ FIGURE = Figure(
     panels=tuple(
         Panel(
             id=f"8{letter}",
-            title=f"Addition mod 113, 70 %, {title}",
+            title=title.capitalize(),
             kind="collapse",
             curves=(Curve(run=free, label="plain"), Curve(run=induced, label="induced collapse")),
         )

@@ -163,7 +163,8 @@ FIGURE = Figure(
         ),
         Panel(
             id="9 Euclidean",
-            title="40 % training data, Euclidean norm",
+            letter="a′",
+            title="40 %, Euclidean norm",
             kind="collapse",
             curves=tuple(Curve(run=EUCLIDEAN_RUNS[bits], label=f"float{bits}") for bits in BITS),
         ),

@@ -8,20 +8,21 @@ from matplotlib.lines import Line2D
 
 from plotting.panels import (
     GREY,
+    KIND,
     PALETTE,
     PERCENT,
     Line,
     entry,
     epoch_axis,
-    percent_axis,
-    plot_mean,
+    plot_median,
+    spread,
     ticks,
-    widths,
     with_column,
 )
 
 GENERALIZED = 0.99  # test accuracy at which a run of the sweep counts as generalizing
 STYLES = ("-", "--", "-.", ":")
+TENSORS = (*PALETTE, "#8B5A2B", "#7F3C8D", "#999933")  # more than the palette: no two alike
 
 
 # ---------------------------------------------------------------------------------- figure 5
@@ -66,7 +67,7 @@ def draw_nlm_cosine(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Cosine between the negative gradient and the weights, per tensor, against epochs (Figure 5).
 
     A dotted line stands at the first epoch with 100 % training accuracy. Colours tell tensors
-    apart; several runs in one panel differ in the style of their lines.
+    apart, weights before biases; several runs in one panel differ in the style of their lines.
     """
     (top,) = axes
     prefix = "nlm_cosine/"
@@ -74,21 +75,19 @@ def draw_nlm_cosine(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     for k, line in enumerate(lines):
         of_run = f"{line.label}: " if len(lines) > 1 else ""
         tensors = [c for c in line.replicates[0].metrics if c.startswith(prefix)]
+        tensors.sort(key=lambda c: c.endswith("bias"))
         names = [c.removeprefix(prefix) for c in tensors]
         for i, (column, name) in enumerate(zip(tensors, names, strict=True)):
-            color = PALETTE[i % len(PALETTE)]
-            shown = STYLES[(2 * k + i // len(PALETTE)) % len(STYLES)]
-            plot_mean(top, replace(line, color=color), column, linestyle=shown, linewidth=1.6)
-            largest = numpy.nanmax(line.series(column)[1], initial=-1)
-            label = f"{of_run}{tensor_name(name, names)} (max {largest:.2f})"
-            entries.append(entry(label, color, shown))
+            color = TENSORS[i % len(TENSORS)]
+            shown = STYLES[(2 * k + i // len(TENSORS)) % len(STYLES)]
+            plot_median(top, replace(line, color=color), column, linestyle=shown)
+            entries.append(entry(f"{of_run}{tensor_name(name, names)}", color, shown))
         epoch = line.first_epoch("train_accuracy", 1.0)
         if epoch is None:
             entries.append(entry(f"{of_run}training accuracy below 100 %", style="none"))
         else:
-            top.axvline(epoch, color=GREY, linestyle=":", linewidth=1.8)
-            text = f"{of_run}100 % training accuracy (epoch {epoch:,.10g})"
-            entries.append(entry(text, style=":"))
+            top.axvline(epoch, color=GREY, linestyle=":")
+            entries.append(entry(f"{of_run}100 % training accuracy", style=":", gid=KIND))
     top.axhline(0, color=GREY, linewidth=0.8, zorder=1)
     top.set_ylabel("cos(−gradient, weights)")
     top.set_ylim(top=1.02)
@@ -103,8 +102,8 @@ def draw_loss_and_l2(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Training loss (solid) and L2 term (dashed), nats, log-log against epochs (Figure 6c)."""
     (top,) = axes
     entries = []
-    for line, width in widths(lines):
-        plot_mean(top, line, "train_loss", linewidth=width)
+    for line in lines:
+        plot_median(top, line, "train_loss")
         entries.append(entry(f"{line.label}: training loss", line.color))
         coefficient = line.config.l2_coefficient
         if coefficient:
@@ -112,7 +111,7 @@ def draw_loss_and_l2(axes, lines: list[Line], end: int | None) -> list[Line2D]:
                 r._replace(metrics=r.metrics.assign(l2=coefficient * r.metrics["weight_norm"] ** 2))
                 for r in line.replicates
             ]
-            plot_mean(top, replace(line, replicates=with_l2), "l2", linestyle="--", linewidth=width)
+            plot_median(top, replace(line, replicates=with_l2), "l2", linestyle="--")
             entries.append(entry(f"{line.label}: {coefficient:g} ‖w‖²", line.color, "--"))
     top.set(xscale="log", yscale="log", xlabel="Epoch", ylabel="Loss, L2 term (nats)")
     if end is not None:
@@ -127,16 +126,18 @@ def draw_absorption(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Weights that absorb their update (solid), gradients exactly 0 (dashed), percent (Fig. 10)."""
     (top,) = axes
     lines, missing = with_column(lines, "update_absorbed", "log_absorption")
-    for line, width in widths(lines):
-        plot_mean(top, line, "zero_gradients", PERCENT, linestyle="--", linewidth=width, zorder=2)
-    for line, width in widths(lines):
-        plot_mean(top, line, "update_absorbed", PERCENT, linewidth=width, zorder=3)
-    percent_axis(top, "Share of the weights (%)")
+    for line in lines:
+        plot_median(top, line, "zero_gradients", PERCENT, linestyle="--", zorder=2)
+        plot_median(top, line, "update_absorbed", PERCENT, zorder=3)
+    top.set_ylabel("Share of the weights (%)")
+    top.set_ylim(0, 1.05 * top.dataLim.y1 if lines else 100)
     epoch_axis(top, end)
     if not lines:
         return missing
-    kinds = [entry("w − η·gradient rounds to w"), entry("gradient exactly 0", style="--")]
-    return [*(entry(line.label, line.color) for line in lines), *kinds, *missing]
+    named = [entry(line.label, line.color) for line in lines] if len(lines) > 1 else []
+    color = GREY if named else lines[0].color
+    kinds = {"w − η·gradient rounds to w": "-", "gradient exactly 0": "--"}
+    return [*named, *(entry(text, color, style) for text, style in kinds.items()), *missing]
 
 
 # ---------------------------------------------------------------------------------- figure 15
@@ -153,47 +154,49 @@ def epochs_to(line: Line, level: float = GENERALIZED) -> tuple[list[float], int]
 def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Epochs to 99 % test accuracy against weight decay; OrthoGrad as level lines (Figure 15).
 
-    The weight decay is that of each run's configuration. Several seeds: mean, and bars of one
-    standard deviation, over those that got there. A run of which a seed never did has a cross at
-    the top.
+    The weight decay is that of each run's configuration; a colour is a learning rate. Several
+    seeds: median and spread of those that got there. A run of which a seed never did has a cross
+    at the top.
     """
     (top,) = axes
-    entries, families = [], {}
+    entries, families, levels = [], {}, []
     for line in lines:
-        if line.config.orthogonal_gradients:
-            reached, missed = epochs_to(line)
-            never = f", not reached by {missed} of {len(line.replicates)}" if missed else ""
-            if not reached:
-                entries.append(entry(f"{line.label}: not reached", line.color, "--"))
-                continue
-            mean = numpy.mean(reached)
-            top.axhline(mean, color=line.color, linestyle="--")
-            if len(reached) > 1:
-                spread = numpy.std(reached, ddof=1)
-                top.axhspan(mean - spread, mean + spread, color=line.color, alpha=0.2, linewidth=0)
-            text = f"{line.label}: epoch {mean:,.0f}{never}"
-            entries.append(entry(text, line.color, "--"))
+        c = line.config
+        if c.orthogonal_gradients:
+            levels.append(line)
         else:
-            c = line.config
             families.setdefault((c.optimizer, c.lr, c.loss_function), []).append(line)
+    rates = dict.fromkeys(line.config.lr for line in [*sum(families.values(), []), *levels])
+    colors = dict(zip(rates, PALETTE, strict=False))
     crosses = False
     for (optimizer, lr, _), family in families.items():
-        color, points = family[0].color, []
+        color, points = colors[lr], []
         for line in sorted(family, key=lambda x: x.config.weight_decay):
             reached, missed = epochs_to(line)
             decay = line.config.weight_decay
             if reached:
-                spread = numpy.std(reached, ddof=1) if len(reached) > 1 else 0.0
-                points.append((decay, numpy.mean(reached), spread))
+                points.append((decay, numpy.median(reached), *spread(numpy.array(reached))))
             if missed:
                 crosses = True
                 top.plot(decay, 0.96, "x", color=color, markersize=9, markeredgewidth=2.2,
                          transform=top.get_xaxis_transform())  # fmt: skip
         if points:
-            x, y, spread = zip(*points, strict=True)
-            bars = spread if any(spread) else None
+            x, y, low, high = numpy.array(points).T
+            bars = (y - low, high - y) if (high > low).any() else None
             top.errorbar(x, y, yerr=bars, color=color, marker="o", markersize=6, capsize=3)
         entries.append(entry(f"{optimizer}, lr {lr:g}", color))
+    for line in levels:
+        reached, missed = epochs_to(line)
+        if not reached:
+            text = f"{line.label}: not reached in {line.config.num_epochs:,} epochs"
+            entries.append(entry(text, style="none"))
+            continue
+        color, middle = colors[line.config.lr], numpy.median(reached)
+        top.axhline(middle, color=color, linestyle="--")
+        if len(reached) > 1:
+            top.axhspan(*spread(numpy.array(reached)), color=color, alpha=0.2, linewidth=0)
+        never = f", not reached by {missed} of {len(line.replicates)}" if missed else ""
+        entries.append(entry(f"{line.label}: epoch {middle:,.0f}{never}", color, "--"))
     if crosses:
         longest = max(x.config.num_epochs for family in families.values() for x in family)
         entries.append(

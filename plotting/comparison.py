@@ -26,7 +26,7 @@ from plotting.panels import (
     draw_accuracy,
     entry,
     epoch_axis,
-    widths,
+    spread_words,
 )
 
 LOSSES = {"train_loss": "--", "test_loss": "-"}  # column -> style
@@ -154,13 +154,12 @@ def draw(accuracy, loss, curves: list[Line]):
     draw_accuracy([accuracy], curves, None)
     drawn, notes = _positive(curves)
     for column, style in LOSSES.items():
-        for line, width in widths(drawn):
-            epochs, mean, _ = line.series(column)  # a band would fill a log axis down to 0
-            loss.plot(epochs, mean, color=line.color, linestyle=style, linewidth=width)
+        for line in drawn:  # a band would fill a log axis down to 0
+            loss.plot(*line.median(column), color=line.color, linestyle=style)
     loss.set_ylabel("Loss (nats)")
     epoch_axis(loss, None)
-    means = [line.series(column)[1] for line in drawn for column in LOSSES]
-    lowest = min((mean[mean > 0].min() for mean in means if (mean > 0).any()), default=None)
+    medians = [line.median(column)[1] for line in drawn for column in LOSSES]
+    lowest = min((m[m > 0].min() for m in medians if (m > 0).any()), default=None)
     if lowest is not None:
         loss.set_yscale("log")
         loss.set_ylim(bottom=lowest / 2)
@@ -222,7 +221,7 @@ def foot(found: list[Complete], curves: list[Line], by: list[str], notes: list[s
     for numbers, labels in seeds.items():
         text = f"seed{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
         if len(numbers) > 1:
-            text += f" · line: mean, band of accuracy: ± 1 standard deviation (n = {len(numbers)})"
+            text += f" · {spread_words(len(numbers))}, the band of accuracy alone"
         shown.append(text if len(seeds) == 1 else f"{some_names(labels, '; ')}: {text}")
     hidden = [name for name in differing(found) if name not in by]
     if hidden:

@@ -22,16 +22,14 @@ from plotting.panels import (
     PALETTE,
     PERCENT,
     Line,
-    confidence,
     entry,
     narrow,
     percent_axis,
-    plot_steps,
+    plot_median,
+    spread_words,
     step_axis,
     ticks,
 )
-
-FEW = 3  # seeds up to which each is drawn, as the band says little of so few
 
 
 def _measured(lines: list[Line]) -> tuple[list[Line], list[Line2D]]:
@@ -51,41 +49,30 @@ def fraction_colors(lines: list[Line]) -> dict[float, tuple]:
 def draw_dimension(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Training and test accuracy and the mean local dimension against steps (004).
 
-    Colour: training fraction. Line: mean over seeds; band: 95 % confidence interval of that mean by
-    Student's t, wide for few seeds, which are then drawn one by one, too (thin). Dashed where no
-    seed's test accuracy reached 95 %.
+    Colour: training fraction. Line and band: median and spread of the seeds. Dashed where no seed's
+    test accuracy reached 95 %.
     """
     lines, missing = _measured(lines)
     colors = fraction_colors(lines)
-    entries, means = [], []
+    entries = []
     for line in sorted(lines, key=lambda x: x.config.train_fraction):
         tables = [r.metrics for r in line.replicates]
         grokked = any(best_within(t) >= THRESHOLD for t in tables)
         color = colors[line.config.train_fraction]
-        style = {"color": color, "linestyle": "-" if grokked else "--", "linewidth": 1.8}
+        style = {"color": color, "linestyle": "-" if grokked else "--", "over": "step"}
         columns = ("train_accuracy", "test_accuracy", dimension_column(tables[0]))
         for part, column in zip(axes, columns, strict=True):
             scale = 1 if column.startswith("dimension") else PERCENT
-            mean = plot_steps(part, line, column, scale, confidence, shade=0.12, **style)
-            for seed in tables if 1 < len(tables) <= FEW else ():
-                rows = seed[["step", column]].dropna()
-                part.plot(rows["step"], scale * rows[column], color=color, linewidth=0.7,
-                          linestyle=style["linestyle"])  # fmt: skip
-        means.append(mean)
-        entries.append(entry(f"{line.label} (n = {len(tables)})", color, style["linestyle"]))
+            plot_median(part, line, column, scale, **style)
+        entries.append(entry(line.label, color, style["linestyle"]))
     for part, label in zip(axes, ("Train\naccuracy (%)", "Test\naccuracy (%)"), strict=False):
         percent_axis(part, label)
         part.set_yticks(range(0, 101, 50))
         part.tick_params(labelbottom=False)
     axes[-1].set_ylabel("Mean local\ndimension")
-    if means:  # the band of two seeds may be far wider than all that is seen
-        low, high = min(map(numpy.min, means)), max(map(numpy.max, means))
-        axes[-1].set_ylim(max(0, low - 0.15 * (high - low)), high + 0.15 * (high - low) + 0.1)
     step_axis(axes[-1], end, log=False)
-    if any(len(line.replicates) > 1 for line in lines):
-        entries.append(entry("band: 95 % interval of the mean (Student's t)", style="none"))
-    if any(1 < len(line.replicates) <= FEW for line in lines):
-        entries.append(entry("thin lines: seeds", style="none"))
+    counts = sorted({len(line.replicates) for line in lines} - {1})
+    entries += [entry(spread_words(n), style="none") for n in counts]
     if any(e.get_linestyle() == "--" for e in entries):
         text = f"dashed: test accuracy never at {PERCENT * THRESHOLD:g} %"
         entries.append(entry(text, style="none"))

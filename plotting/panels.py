@@ -6,13 +6,14 @@ the other files of this folder.
 
 import math
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy
 import pandas
 from cycler import cycler
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from configuration import runs
 from configuration.config import RunConfig
@@ -23,58 +24,82 @@ PERCENT = 100.0  # metrics.csv holds fractions
 COLLAPSE = 0.5  # where the paper says learning stops
 WIDEST = 46  # characters of a legend: it must not be wider than its panel
 COLLAPSE_2A = 0.4  # D13: where figures 2a, 8 and 9a draw their lines, under 50 %
+FEW = 5  # seeds from which on a band shows the quartiles and not the range
 
 # Okabe and Ito's colours: told apart with every common form of colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, ALERT = "#666666", "#B00020"
+AIDS = "aids"  # gid of what is drawn beside the curves: stripes, ends, published points
 STYLE = {
     "axes.axisbelow": True,
     "axes.grid": True,
+    "axes.labelsize": 12,
     "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 11,
-    "font.size": 10,
+    "axes.titlesize": 13,
+    "font.size": 12,
     "grid.color": "#DDDDDD",
     "grid.linewidth": 0.6,
-    "legend.fontsize": 9,
+    "legend.borderaxespad": 0.3,
+    "legend.fontsize": 10.5,
     "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "legend.labelspacing": 0.3,
     "lines.linewidth": 2.0,
     "pdf.fonttype": 42,  # text stays text
 }
 
 
+def spread(values: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """(low, high) over the first axis: the range of few values, the quartiles of FEW and more."""
+    ends = (0, 100) if len(values) < FEW else (25, 75)
+    return tuple(numpy.percentile(values, ends, axis=0))
+
+
+def spread_words(count: int) -> str:
+    """What a line and its band show of so many seeds."""
+    return f"median and {'range' if count < FEW else 'quartiles'} (n = {count})"
+
+
 @dataclass(frozen=True)
 class Line:
-    """A curve of a panel with its replicates; none where no complete run was found."""
+    """A curve of a panel with its replicates; none where no complete run was found.
+
+    `published`: {column: {epoch: value}} as read off the published picture, in the units drawn.
+    """
 
     run: Run
     label: str
     color: str
     replicates: list[Replicate]
+    published: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
 
     @property
     def config(self) -> RunConfig:
         """The configuration that made the drawn replicates, up to the seed."""
         return runs.read_config(self.replicates[0].folder)
 
-    def series(self, column: str, scale: float = 1.0):
-        """(epochs, mean, standard deviation) over the steps that all replicates have.
+    def series(self, column: str, scale: float = 1.0, over: str = "epoch"):
+        """(x, values (replicates, x)) at the steps at which all replicates measured the column.
 
-        The standard deviation is that of a sample (n - 1), and None for one replicate.
+        over: "epoch" or "step", what x is.
         """
         tables = [r.metrics.set_index("step") for r in self.replicates]
-        values = pandas.concat([t[column] for t in tables], axis=1, join="inner") * scale
-        epochs = tables[0]["epoch"].loc[values.index].to_numpy()
-        mean = values.mean(axis=1, skipna=False).to_numpy()
-        if len(tables) == 1:
-            return epochs, mean, None
-        return epochs, mean, values.std(axis=1, ddof=1, skipna=False).to_numpy()
+        values = pandas.concat([t[column].dropna() for t in tables], axis=1, join="inner") * scale
+        steps = values.index
+        x = steps if over == "step" else tables[0][over].loc[steps]
+        return x.to_numpy(), values.to_numpy().T
+
+    def median(self, column: str, scale: float = 1.0):
+        """(epochs, median of the replicates): the curve that is drawn."""
+        epochs, values = self.series(column, scale)
+        return epochs, numpy.median(values, axis=0)
 
     def first_epoch(self, column: str, level: float) -> float | None:
-        """The first epoch at which the drawn (mean) curve is at `level` or above; None: never."""
-        epochs, mean, _ = self.series(column)
-        reached = numpy.flatnonzero(mean >= level)
+        """The first epoch at which the drawn (median) curve is at `level`; None: never."""
+        epochs, median = self.median(column)
+        reached = numpy.flatnonzero(median >= level)
         return float(epochs[reached[0]]) if len(reached) else None
 
 
@@ -92,11 +117,46 @@ def ticks(axis):
 
 def epoch_axis(axes, end: int | None):
     axes.set_xlabel("Epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     ticks(axes.xaxis)
     axes.margins(x=0.02)
     if end is not None:
         axes.set_xlim(-0.02 * end, end)
+
+
+def step_axis(axes, end: int | None, log: bool, over: str = "step"):
+    """Optimizer steps, or epochs."""
+    axes.set_xlabel({"step": "Optimizer steps", "epoch": "Epoch"}[over])
+    axes.margins(x=0.02)
+    if log:
+        log_axis(axes)
+    else:
+        axes.locator_params(axis="x", nbins=6)
+        ticks(axes.xaxis)
+    if end is not None:
+        axes.set_xlim(right=end)
+
+
+def log_axis(axes):
+    """A log x axis, from shortly before any curve moves on; the first row, 0, has no place on it.
+
+    A curve has moved where it is 3 % of the height of the axes away from its first value.
+    """
+    axes.set_xscale("log")
+    axes.set_xlabel(f"{axes.get_xlabel()} (log scale)")
+    curves = [x for x in axes.lines if x.get_transform() == axes.transData and x.get_gid() != AIDS]
+    starts, ends = [], []
+    height = numpy.diff(axes.get_ylim())
+    for x, y in (line.get_data() for line in curves if len(line.get_xdata()) > 1):
+        moved = numpy.flatnonzero((numpy.abs(y - y[0]) > 0.03 * height) & (x > 0))
+        starts += [x[moved[0]]] if len(moved) else []
+        ends.append(x[-1])
+    if starts and max(ends) > min(starts):
+        axes.set_xlim(min(starts) / 3, max(ends) * 1.05)
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.10g}" if v < 1e4 else f"{v / 1000:,g}k")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def percent_axis(axes, label: str):
@@ -105,84 +165,56 @@ def percent_axis(axes, label: str):
     axes.set_yticks(range(0, 101, 20))
 
 
-def plot_mean(axes, line: Line, column: str, scale=1.0, **style):
-    """The mean of the replicates, with a band of one standard deviation to either side."""
-    epochs, mean, deviation = line.series(column, scale)
-    axes.plot(epochs, mean, color=line.color, **style)
-    if deviation is not None:
-        band = (mean - deviation, mean + deviation)
-        axes.fill_between(epochs, *band, color=line.color, alpha=0.2, linewidth=0)
+def dashes(k: int = 0, count: int = 1):
+    """The dash pattern of the k-th of several curves: where they are equal they take turns."""
+    if count == 1:
+        return "--"
+    count = min(count, 3)
+    return (2.4 * (k % count), (2.4, 2.4 * (count - 1)))  # in line widths
 
 
-def widths(lines: list):
-    """Each line with its width: the later, the thinner, so that equal curves all stay visible."""
-    step = min(0.7, 2.1 / max(len(lines) - 1, 1))  # points; never wider than 3.7
-    return [(line, 1.6 + step * k) for k, line in zip(range(len(lines))[::-1], lines, strict=True)]
+MANY = 200  # rows from which on a curve on a log axis is its running median, over a faint whole
 
 
-def entry(label, color=GREY, style="-") -> Line2D:
-    return Line2D([], [], color=color, linestyle=style, label=label)
+def plot_median(axes, line: Line, column: str, scale=1.0, over="epoch", log=False, **style):
+    """The median of the replicates, their spread as a band, and the published points.
 
+    log: for a log axis, where the rows of a long run lie so dense that what oscillates would be an
+    area: then the whole is drawn faint, and on it the median over each 1/40 of a decade.
 
-# Two-sided 95 % of Student's t for 1, 2, ... 30 degrees of freedom; beyond, the last one.
-STUDENT = (
-    12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-    2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-    2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
-)  # fmt: skip
-
-
-def confidence(values: numpy.ndarray) -> numpy.ndarray | None:
-    """Half the width of the 95 % confidence interval of the mean of each column, by Student's t.
-
-    t(n - 1) * s / sqrt(n) with the sample standard deviation s of n values; None for n = 1.
+    Returns:
+        The median.
     """
-    n = len(values)
-    if n == 1:
-        return None
-    return STUDENT[min(n - 1, len(STUDENT)) - 1] * values.std(axis=0, ddof=1) / n**0.5
-
-
-def by_step(line: Line, column: str, scale: float = 1.0, over: str = "step"):
-    """(steps, values (replicates, steps)) over the steps at which all replicates measured it.
-
-    over: "step", or "epoch" for these.
-    """
-    tables = [r.metrics.set_index(over)[column].dropna() for r in line.replicates]
-    values = pandas.concat(tables, axis=1, join="inner") * scale
-    return values.index.to_numpy(), values.to_numpy().T
-
-
-def plot_steps(
-    axes, line: Line, column: str, scale=1.0, band=None, over="step", shade=0.2, **style
-):
-    """The mean over the replicates against steps, and a band of `band(values)` to either side.
-
-    Without `band` it is one standard deviation, as in all panels over epochs. `over`: "step", or
-    "epoch" for epochs. `shade`: opacity of the band.
-    """
-    steps, values = by_step(line, column, scale, over)
-    mean = values.mean(axis=0)
-    color = style.setdefault("color", line.color)
-    axes.plot(steps, mean, **style)
-    width = band(values) if band else values.std(axis=0, ddof=1) if len(values) > 1 else None
-    if width is not None:
-        axes.fill_between(steps, mean - width, mean + width, color=color, alpha=shade, linewidth=0)
-    return mean
-
-
-def step_axis(axes, end: int | None, log: bool, over: str = "step"):
-    """Optimizer steps, or epochs; the first, 0, has no place on a log axis."""
-    label = {"step": "Optimizer steps", "epoch": "Epochs"}[over]
-    axes.set_xlabel(f"{label} (log scale)" if log else label)
-    if log:
-        axes.set_xscale("log")
+    x, values = line.series(column, scale, over)
+    median = numpy.median(values, axis=0)
+    style.setdefault("color", line.color)
+    if log and len(x) > MANY:
+        axes.plot(x, median, **style | {"linewidth": 0.6, "alpha": 0.35, "gid": AIDS})
+        bins = numpy.floor(40 * numpy.log10(numpy.maximum(x, 1e-9)))
+        table = pandas.DataFrame({"bin": bins, "x": x, "y": median})
+        table = table.groupby("bin").median()
+        axes.plot(table["x"], table["y"], **style)
     else:
-        axes.margins(x=0.02)
-        axes.locator_params(axis="x", nbins=6)
-        ticks(axes.xaxis)
-    if end is not None:
-        axes.set_xlim(right=end)
+        axes.plot(x, median, **style)
+    if len(values) > 1:
+        axes.fill_between(x, *spread(values), color=style["color"], alpha=0.2, linewidth=0)
+    points = line.published.get(column)
+    if points:
+        axes.plot(list(points), list(points.values()), **PUBLISHED, color=line.color)
+    return median
+
+
+# The published curve: hollow, so that ours is seen through it.
+PUBLISHED = {"marker": "o", "linestyle": "none", "markersize": 5.5, "markerfacecolor": "none",
+             "markeredgewidth": 1.1, "alpha": 0.75, "zorder": 6, "gid": AIDS}  # fmt: skip
+
+
+KIND, FACT = "kind", "fact"  # gid of entries for what lines mean; for what one panel shows
+
+
+def entry(label, color=GREY, style="-", gid=None) -> Line2D:
+    """An entry of the legend; without a gid it stands for a curve, which panels may share."""
+    return Line2D([], [], color=color, linestyle=style, label=label, gid=gid)
 
 
 def narrow(entries: list[Line2D]) -> list[Line2D]:
@@ -220,68 +252,86 @@ def short_path(folder) -> str:
 # Each draws the lines into its axes (from top to bottom) and returns the entries of the legend.
 
 
+def plot_accuracies(axes, lines: list[Line], over="epoch", log=False) -> list[Line2D]:
+    """Test (solid) and training (dashed) accuracy, percent; the entries of the legend."""
+    for k, line in enumerate(lines):
+        style = {"linestyle": dashes(k, len(lines)), "zorder": 2, "over": over, "log": log}
+        plot_median(axes, line, "train_accuracy", PERCENT, **style)
+    for line in lines:
+        plot_median(axes, line, "test_accuracy", PERCENT, zorder=3, over=over, log=log)
+    percent_axis(axes, "Accuracy (%)")
+    return with_kinds([entry(line.label, line.color) for line in lines])
+
+
+def with_kinds(entries: list[Line2D]) -> list[Line2D]:
+    """The entries of curves, and what solid and dashed lines are."""
+    kinds = [entry("Test", gid=KIND), entry("Train", style="--", gid=KIND)]
+    return [*entries, *kinds] if entries else []
+
+
 def draw_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Test (solid) and training (dashed) accuracy, percent, against epochs."""
-    (top,) = axes
-    for line, width in widths(lines):
-        plot_mean(top, line, "train_accuracy", PERCENT, linestyle="--", linewidth=width, zorder=2)
-    for line, width in widths(lines):
-        plot_mean(top, line, "test_accuracy", PERCENT, linewidth=width, zorder=3)
-    percent_axis(top, "Accuracy (%)")
-    epoch_axis(top, end)
-    tests = [entry(f"Test: {line.label}", line.color) for line in lines]
-    return [*tests, *([entry("Train", style="--")] if lines else [])]
+    entries = plot_accuracies(axes[0], lines)
+    epoch_axis(axes[0], end)
+    return entries
 
 
 def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
-    """Accuracy with a dotted line at the first epoch with 50 % softmax collapse; below, all of it.
+    """Accuracy, and below it softmax collapse, percent, against epochs.
 
-    With several seeds both rows speak of the mean over the seeds.
+    A dotted line stands at the first epoch with 50 % collapse, in black where it is that of several
+    curves; there is none where a run begins above that. A dash-dotted line stands where collapse is
+    induced. With several seeds both rows speak of the median over the seeds.
     """
     top, below = axes
-    draw_accuracy([top], lines, end)
-    top.set_xlabel("")
+    entries = plot_accuracies(top, lines)
     top.tick_params(labelbottom=False)
-    entries = []
-    for level in (COLLAPSE_2A, COLLAPSE):
-        below.axhline(PERCENT * level, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
-    for line, width in widths(lines):
-        plot_mean(below, line, "softmax_collapse", PERCENT, linewidth=width)
-        low, high = (line.first_epoch("softmax_collapse", x) for x in (COLLAPSE_2A, COLLAPSE))
-        if high is not None:
+    onsets, never, from_start = {}, [], False
+    for line in lines:
+        collapse = plot_median(below, line, "softmax_collapse", PERCENT)
+        from_start = from_start or bool(len(collapse)) and collapse[0] >= PERCENT * COLLAPSE
+        epoch = line.first_epoch("softmax_collapse", COLLAPSE)
+        if epoch is None:
+            text = f"max. collapse {largest_collapse(line)} %"
+            never.append(entry(text, line.color, "-", FACT))
+        else:
+            onsets.setdefault(epoch, []).append(line)
+    if not from_start:
+        for level in (COLLAPSE_2A, COLLAPSE):
+            below.axhline(PERCENT * level, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
+        for epoch, there in onsets.items():
+            color = there[0].color if len(there) == 1 else "black"
             for part in axes:
-                part.axvline(high, color=line.color, linestyle=":", linewidth=1.8, zorder=2.5)
-        said = [
-            f"{PERCENT * level:g} % at {epoch:,.10g}"
-            for level, epoch in ((COLLAPSE_2A, low), (COLLAPSE, high))
-            if epoch is not None
-        ]
-        if high is None:
-            level = COLLAPSE_2A if low is None else COLLAPSE
-            said.append(f"below {PERCENT * level:g} % (max {largest_collapse(line)} %)")
-        entries.append(entry(f"{line.label}: collapse {', '.join(said)}", line.color))
+                part.axvline(epoch, color=color, linestyle=":", zorder=2.5)
+            entries.append(entry(f"epoch {epoch:,.10g}", color, ":", FACT))
+        if onsets:
+            text = f"first epoch with {PERCENT * COLLAPSE:g} % collapse"
+            entries.append(entry(text, style=":", gid=KIND))
+        entries += never
+    epoch_axis(top, end)
+    top.set_xlabel("")
     epoch_axis(below, end)
     below.set_ylabel("Softmax\ncollapse (%)")
     below.set_ylim(-3, 103)
-    below.set_yticks([0, PERCENT * COLLAPSE_2A, PERCENT * COLLAPSE, 100])
-    if not lines:
-        return []
-    dotted = f"first epoch with {PERCENT * COLLAPSE:g} % softmax collapse"
-    return [*entries, entry("Test"), entry("Train", style="--"), entry(dotted, style=":")]
+    below.set_yticks([0, 50, 100] if from_start else [0, 40, 50, 100])
+    for epoch in sorted({x.config.induce_collapse_epoch for x in lines} - {None}):
+        for part in axes:
+            part.axvline(epoch, color="black", linestyle="-.", linewidth=1.2, zorder=2)
+        entries.append(entry(f"induced from epoch {epoch:,}", "black", "-.", KIND))
+    return entries
 
 
 def largest_collapse(line: Line) -> str:
     """The largest collapse of the drawn curve, rounded down: 49.96 must not read 50."""
-    values = line.series("softmax_collapse", PERCENT)[1]
-    values = values[numpy.isfinite(values)]
+    values = line.median("softmax_collapse", PERCENT)[1]
     return f"{math.floor(10 * values.max()) / 10:g}" if len(values) else "undefined"
 
 
 def draw_weight_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """L2 norm over all parameters against epochs."""
     (top,) = axes
-    for line, width in widths(lines):
-        plot_mean(top, line, "weight_norm", linewidth=width)
+    for line in lines:
+        plot_median(top, line, "weight_norm")
     top.set_ylabel("Weight norm (L2)")
     if lines:
         top.set_ylim(bottom=0)

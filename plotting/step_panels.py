@@ -17,10 +17,10 @@ from plotting.panels import (
     entry,
     narrow,
     percent_axis,
-    plot_steps,
+    plot_accuracies,
+    plot_median,
     step_axis,
     ticks,
-    widths,
     with_column,
 )
 
@@ -32,15 +32,9 @@ FIRST_LAYER = "weight_norm/layers.0.self_attn.in_proj_weight"
 def draw_accuracy_log(axes, lines: list[Line], end: int | None, over="step") -> list[Line2D]:
     """Test (solid) and training (dashed) accuracy, percent, against steps on a log scale."""
     (top,) = axes
-    for line, width in widths(lines):
-        style = {"linestyle": "--", "linewidth": width, "zorder": 2, "over": over}
-        plot_steps(top, line, "train_accuracy", PERCENT, **style)
-    for line, width in widths(lines):
-        plot_steps(top, line, "test_accuracy", PERCENT, linewidth=width, zorder=3, over=over)
-    percent_axis(top, "Accuracy (%)")
+    entries = plot_accuracies(top, lines, over, log=True)
     step_axis(top, end, True, over)
-    tests = [entry(f"Test: {line.label}", line.color) for line in lines]
-    return [*tests, *([entry("Train", style="--")] if lines else [])]
+    return entries
 
 
 def draw_accuracy_log_epochs(axes, lines: list[Line], end: int | None) -> list[Line2D]:
@@ -49,20 +43,18 @@ def draw_accuracy_log_epochs(axes, lines: list[Line], end: int | None) -> list[L
 
 
 def draw_accuracy_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:
-    """As accuracy_log, with the L2 norm of all weights (dotted) on an axis of its own (002)."""
-    (top,) = axes
-    entries = draw_accuracy_log(axes, lines, end)
-    if not lines:
-        return []
-    twin = top.twinx()
-    for line, width in widths(lines):
-        plot_steps(twin, line, "weight_norm", linestyle=":", linewidth=width)
-    twin.set_ylabel("Weight norm (L2, dotted)")
-    twin.set_ylim(0, 1.05 * twin.dataLim.y1)  # a line along the upper edge would not be seen
-    twin.grid(False)
-    twin.spines["right"].set_visible(True)
-    ticks(twin.yaxis)
-    return [*entries, entry("Weight norm", style=":")]
+    """As accuracy_log, and below it the L2 norm of all weights (002)."""
+    top, below = axes
+    for line in lines:
+        plot_median(below, line, "weight_norm", over="step", log=True)
+    below.set_ylabel("Weight\nnorm (L2)")
+    below.set_ylim(0, 1.05 * below.dataLim.y1 if lines else 1)
+    ticks(below.yaxis)
+    entries = draw_accuracy_log([top], lines, end)
+    top.set_xlabel("")
+    top.tick_params(labelbottom=False)
+    below.set_xlabel("Optimizer steps (log scale)")
+    return entries
 
 
 def draw_attention_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:
@@ -73,8 +65,8 @@ def draw_attention_norm(axes, lines: list[Line], end: int | None) -> list[Line2D
     (top,) = axes
     lines, missing = with_column(lines, FIRST_LAYER, "network transformer")
     entries, starred = [], False
-    for line, width in widths(lines):
-        plot_steps(top, line, FIRST_LAYER, linewidth=width)
+    for line in lines:
+        plot_median(top, line, FIRST_LAYER, over="step", log=True)
         rises = [(r.metrics, rise(r.metrics)) for r in line.replicates]
         found = [(m.set_index("step")[FIRST_LAYER].loc[s], s) for m, s in rises if s is not None]
         for norm, step in found:
@@ -139,7 +131,7 @@ def draw_steps_to_level(axes, lines: list[Line], end: int | None) -> list[Line2D
     (top,) = axes
     entries, reached, censored = [], 0, 0
     grouped = families(lines)
-    for k, ((label, family), width) in enumerate(widths(list(grouped.items()))):
+    for k, (label, family) in enumerate(grouped.items()):
         color, medians = family[0].color, []
         aside = 1.6 * (k - (len(grouped) - 1) / 2)  # triangles of two families must both be seen
         for line in family:
@@ -147,44 +139,43 @@ def draw_steps_to_level(axes, lines: list[Line], end: int | None) -> list[Line2D
             times = [steps_to(r.metrics) for r in line.replicates]
             here = [t for t in times if t is not None]
             reached, censored = reached + len(here), censored + times.count(None)
-            top.plot([share] * len(here), here, "o", color=color, markersize=3 + width, zorder=3)
+            top.plot([share] * len(here), here, "o", color=color, zorder=3)
             if len(here) < len(times):
                 top.plot(share + aside, line.config.total_steps, "^", color=color, markersize=9,
                          markerfacecolor="white", markeredgewidth=1.8, zorder=4)  # fmt: skip
             middle = statistics.median(numpy.inf if t is None else t for t in times)
             medians.append((share, middle if numpy.isfinite(middle) else numpy.nan))
-        top.plot(*zip(*medians, strict=True), color=color, linewidth=width)
+        top.plot(*zip(*medians, strict=True), color=color)
         entries.append(entry(label, color))
     top.set(yscale="log", ylabel=f"Optimizer steps to {PERCENT * GROKKED:g} %\ntest accuracy (log)")
     top.margins(y=0.1)
     _fraction_axis(top, lines)
-    if lines:
+    if censored:
+        text = f"not reached within {budget(lines)}: {censored} of {_count(reached + censored)}"
         entries.append(
             Line2D([], [], color=GREY, marker="^", markerfacecolor="white", markeredgewidth=1.8,
-                   linestyle="none", label="not reached: at the end of the budget")
+                   linestyle="none", label=text)
         )  # fmt: skip
-        text = f"{_count(reached + censored)}, budget {budget(lines)}: {censored} censored by it"
-        entries.append(entry(text, style="none"))
     return narrow(entries)
 
 
 def draw_best_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Best test accuracy of a run within its budget, percent, against training fraction (001).
 
-    A dot is a run, the line of a family is the mean over seeds.
+    A dot is a run, the line of a family is the median over seeds.
     """
     (top,) = axes
     entries, count, short = [], 0, 0
-    for (label, family), width in widths(list(families(lines).items())):
-        color, means = family[0].color, []
+    for label, family in families(lines).items():
+        color, medians = family[0].color, []
         for line in family:
             share = PERCENT * line.config.train_fraction
             values = [best_within(r.metrics) for r in line.replicates]
             count, short = count + len(values), short + sum(v < GROKKED for v in values)
             percent = [PERCENT * v for v in values]
-            top.plot([share] * len(values), percent, "o", color=color, markersize=3 + width)
-            means.append((share, statistics.mean(percent)))
-        top.plot(*zip(*means, strict=True), color=color, linewidth=width)
+            top.plot([share] * len(values), percent, "o", color=color)
+            medians.append((share, statistics.median(percent)))
+        top.plot(*zip(*medians, strict=True), color=color)
         entries.append(entry(label, color))
     percent_axis(top, "Best test accuracy (%)")
     _fraction_axis(top, lines)
@@ -198,7 +189,7 @@ def draw_best_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]
 KINDS = {
     "accuracy_log": (draw_accuracy_log, (3.0,)),
     "accuracy_log_epochs": (draw_accuracy_log_epochs, (3.0,)),
-    "accuracy_norm": (draw_accuracy_norm, (3.0,)),
+    "accuracy_norm": (draw_accuracy_norm, (3.0, 1.7)),
     "attention_norm": (draw_attention_norm, (3.0,)),
     "steps_to_level": (draw_steps_to_level, (3.0,)),
     "best_accuracy": (draw_best_accuracy, (3.0,)),

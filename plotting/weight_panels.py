@@ -4,6 +4,9 @@ Both are computed from weights beforehand, by weights/ into tables beside the
 run; here they are only drawn. Imports no torch.
 """
 
+import math
+import textwrap
+
 import numpy
 import pandas
 from matplotlib.lines import Line2D
@@ -11,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from configuration import runs
 from experiment.outcomes import frequencies_holding
-from plotting.panels import GREY, PERCENT, Line, entry, note, short_path
+from plotting.panels import FACT, GREY, KIND, PERCENT, WIDEST, Line, entry, note, short_path
 
 HELD = 0.9  # share of the power in the count of frequencies
 
@@ -20,7 +23,7 @@ HELD = 0.9  # share of the power in the count of frequencies
 
 
 def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
-    """Power of the first layer per frequency, percent, initial (thin) and final (Figure 12).
+    """Power of the first layer per frequency, percent, initial (ticks) and final (Figure 12).
 
     The operands' shares are averaged. Each seed learns frequencies of its own, so seeds are drawn
     one by one.
@@ -35,25 +38,27 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
                 missing.append(f"python -m weights.spectrum {short_path(replicate.folder)}")
                 continue
             shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
-            x = shares.index.to_numpy()
-            top.plot(x, PERCENT * shares["initial"], color=line.color, linewidth=1, alpha=0.6)
-            top.plot(x, PERCENT * shares["final"], color=line.color, marker=".", linewidth=1.4)
+            x, final = shares.index.to_numpy(), PERCENT * shares["final"]
+            top.vlines(x, 0, final, color=line.color, linewidth=1.4)
+            top.plot(x, final, linestyle="none", color=line.color, marker="o", markersize=3.5)
+            top.plot(x, PERCENT * shares["initial"], linestyle="none", color="black", marker="_",
+                     markersize=4, markeredgewidth=1.1, zorder=4)  # fmt: skip
             counts.append([frequencies_holding(shares[c], HELD) for c in ("initial", "final")])
             drawn += 1
         if counts:
             before, after = numpy.mean(counts, 0)
             text = f"{PERCENT * HELD:g} % of the power in {after:g} of {len(x)}"
-            entries.append(entry(f"{line.label}: {text} (initially {before:g})", line.color))
+            entries.append(entry(f"{text}\n(initially {before:g})", line.color, "none", FACT))
     if missing and not drawn:
         note(top, "no spectrum beside the run\n\nmake it:\n" + "\n".join(missing))
         return []
     top.set(xlabel="Frequency (cycles over the residues)", ylabel="Share of the power (%)")
-    top.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    top.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     if drawn:
         top.set_ylim(bottom=0)
-        thin = Line2D([], [], color=GREY, linewidth=1, alpha=0.6, label="initial")
-        final = Line2D([], [], color=GREY, marker=".", linewidth=1.4, label="final")
-        entries += [final, thin]
+        for one, mark, color in (("final", "o", GREY), ("initial", "_", "black")):
+            entries.append(entry(one, color, "none", KIND))
+            entries[-1].set(marker=mark, markersize=4, markeredgewidth=1.1)
     return entries + [entry(f"missing: {m}", style="none") for m in missing]
 
 
@@ -96,7 +101,8 @@ def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D
         Line2D([], [], color=GREY, marker=m, linestyle="none", markerfacecolor="white", label=t)
         for t, m in (("start", "o"), ("end", "s"))
     ]
-    arrow = entry("arrow: naive loss minimization", style="none")
+    arrow = Line2D([], [], color="black", marker=r"$\longrightarrow$", markersize=20,
+                   linestyle="none", label="naive loss minimization")  # fmt: skip
     return [*(e for e in drawn if e), *marks, arrow]
 
 
@@ -107,25 +113,41 @@ def _draw_loss(axes, table: pandas.DataFrame, label: str):
     logs = numpy.log10(values.clip(low))
     levels = numpy.linspace(numpy.log10(low) - 1e-9, numpy.log10(high) + 1e-9, 21)
     filled = axes.contourf(table.columns, table.index, logs, levels, cmap="Greys")
-    bar = axes.figure.colorbar(filled, ax=axes, label=label, ticks=levels[::5], pad=0.03)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _loss(10**v)))
-
-
-def _loss(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    bar = axes.figure.colorbar(filled, ax=axes, label=label, pad=0.03)
+    decades = numpy.arange(numpy.ceil(levels[0]), numpy.floor(levels[-1]) + 1)
+    bar.set_ticks(decades[:: math.ceil(len(decades) / 6)] if len(decades) > 1 else levels[::10])
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{10**v:,.10g}"))
 
 
 def _draw_path(axes, line: Line, paths: pandas.DataFrame) -> Line2D | None:
+    """A smooth curve through the recorded points, which are dots; start and end are marked."""
     path = paths[paths["run"] == line.run.name]
     if path.empty:
         return None
-    x, y = path["a"].to_numpy(), path["b"].to_numpy()
-    axes.plot(x, y, color=line.color, linewidth=1.8)
+    points = path[["a", "b"]].to_numpy()
+    axes.plot(*smooth(points).T, color=line.color)
+    axes.plot(*points.T, ".", color=line.color, markersize=4)
     white = {"markerfacecolor": "white", "color": line.color, "markersize": 6, "zorder": 4}
-    axes.plot(x[0], y[0], "o", **white)
-    axes.plot(x[-1], y[-1], "s", **white)
+    axes.plot(*points[0], "o", **white)
+    axes.plot(*points[-1], "s", **white)
     share = path["in_plane"].iloc[-1]
-    return entry(f"{line.label}: {PERCENT * share:.0f} % in the plane", line.color)
+    # The share is of the squared distance.
+    text = f"the plane shows {PERCENT * math.sqrt(share):.0f} % of its distance from the start"
+    return entry(textwrap.fill(f"{line.label}: {text}", WIDEST), line.color)
+
+
+def smooth(points: numpy.ndarray, between: int = 8) -> numpy.ndarray:
+    """Catmull-Rom splines through points (R, 2): `between` places from one to the next."""
+    if len(points) < 3:
+        return points
+    ends = [2 * points[0] - points[1]], [2 * points[-1] - points[-2]]
+    p = numpy.concatenate([ends[0], points, ends[1]])
+    t = numpy.arange(between)[:, None] / between  # (between, 1)
+    parts = [
+        b + t / 2 * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+        for a, b, c, d in zip(p, p[1:], p[2:], p[3:], strict=False)
+    ]
+    return numpy.concatenate([*parts, points[-1:]])
 
 
 def _draw_arrow(axes, row):

@@ -1,0 +1,304 @@
+"""Where things stand on a picture: legends, title and foot; and what the curves hide.
+
+Entries that several panels share stand once, in a legend of the figure. A panel's own stand inside
+its axes where they cover nothing, else below them.
+"""
+
+import math
+import textwrap
+from collections import Counter
+
+import numpy
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox, ScaledTranslation
+
+from plotting.panels import AIDS, ALERT, FACT, GREY, KIND, Line, entry
+
+HEAD, FOOT = 14, 9.5  # points
+GAP = 0.1  # inches between title, panels, legend and foot
+NARROW = 26  # characters of a label where there is little room
+CLEAR = 4  # pixels around a legend inside the axes
+
+# ---------------------------------------------------------------------------------- curves
+
+
+def _curves(axes, styles=("-",)) -> list[Line2D]:
+    return [
+        x
+        for x in axes.lines
+        if x.get_transform() == axes.transData and x.get_gid() != AIDS
+        if x.get_linestyle() in styles and len(x.get_xdata()) > 2
+    ]
+
+
+def _in_axes(axes, line: Line2D) -> numpy.ndarray:
+    """The points of a curve as fractions of the axes, (N, 2)."""
+    with numpy.errstate(all="ignore"):
+        return (axes.transScale + axes.transLimits).transform(line.get_xydata())
+
+
+def show_hidden(axes, near: float = 0.01, shortest: float = 0.03):
+    """Where solid curves lie on one another all are seen: the hidden ones as stripes on the last.
+
+    Args:
+        near: how close they are there, as a share of the height of the axes.
+        shortest: a stretch that is shown, as a share of the width.
+    """
+    curves = sorted(_curves(axes), key=lambda x: x.get_zorder())
+    places = [_in_axes(axes, c) for c in curves]
+    for k, (curve, (x, y)) in enumerate(zip(curves, (p.T for p in places), strict=True)):
+        above = numpy.zeros(len(x), int)  # how many curves lie on it
+        for other in places[k + 1 :]:
+            fine = numpy.isfinite(other).all(1)
+            if fine.any():
+                there = numpy.interp(x, *other[fine].T, left=numpy.nan, right=numpy.nan)
+                above += numpy.abs(there - y) < near
+        ends = numpy.flatnonzero(numpy.diff(numpy.r_[0, above > 0, 0]))
+        kept = numpy.zeros(len(x), bool)
+        for start, stop in ends.reshape(-1, 2):
+            kept[start:stop] = abs(x[stop - 1] - x[start]) >= shortest
+        if kept.any():
+            of = above[kept].max() + 1  # curves that take turns
+            values = numpy.where(kept, curve.get_ydata(), numpy.nan)
+            pattern = (3.0 * above[kept].max(), (3, 3 * (of - 1)))
+            axes.plot(curve.get_xdata(), values, color=curve.get_color(), linestyle=pattern,
+                      zorder=curve.get_zorder() + 0.5, gid=AIDS, dash_capstyle="butt")  # fmt: skip
+
+
+def mark_ends(axes, lines: list[Line]) -> list[Line2D]:
+    """A bar at the end of each curve that ends before its axes do, and what it means."""
+    ended = set()
+    for curve in _curves(axes, ("-", "--")):
+        end = curve.get_xydata()[numpy.isfinite(curve.get_xydata()).all(1)][-1:]
+        if len(end) and (axes.transScale + axes.transLimits).transform(end)[0, 0] < 0.93:
+            axes.plot(*end.T, "|", color=curve.get_color(), markersize=13, markeredgewidth=2,
+                      gid=AIDS, zorder=5)  # fmt: skip
+            ended.add(float(end[0, 0]))
+    said = {}
+    for line in lines:
+        last = line.replicates[0].metrics.iloc[-1]
+        if ended & {float(last["epoch"]), float(last["step"])}:
+            config = line.config
+            unit, total = config.budget
+            if last[unit] >= total:
+                said.setdefault(f"end of a run of {total:,} {unit}s")
+            elif config.stop_at != "None":
+                what = config.stop_at.replace("_", " ")
+                said.setdefault(f"stopped at {100 * config.stop_level:g} % {what}")
+            else:
+                said.setdefault(f"end of the run, at {unit} {last[unit]:,.10g}")
+    bar = {"marker": "|", "markersize": 10, "markeredgewidth": 2}
+    entries = [entry(text, style="none", gid=FACT) for text in said]
+    for one in entries:
+        one.set(**bar)
+    return entries
+
+
+# ---------------------------------------------------------------------------------- room
+
+
+def _obstacles(axes):
+    """(points that a legend must not cover (N, 2), filled paths), both in pixels; None: all."""
+    points, filled = [numpy.empty((0, 2))], []
+    for part in axes.figure.axes:
+        if part is not axes and not numpy.allclose(part.bbox.bounds, axes.bbox.bounds):
+            continue
+        if part.images:
+            return None
+        for line in part.lines:
+            if line.get_transform() != part.transData or (line.get_alpha() or 1) < 0.5:
+                continue  # across the axes, or faint: a part of it may be covered
+            where = line.get_transform().transform(line.get_xydata())
+            where = where[numpy.isfinite(where).all(1)]
+            if line.get_linestyle() != "None" and len(where) > 1:
+                lengths = numpy.hypot(*numpy.diff(where, axis=0).T).clip(max=4000)
+                counts = numpy.maximum(1, (lengths / 4).astype(int))
+                starts = numpy.repeat(where[:-1], counts, axis=0)
+                steps = numpy.repeat(numpy.diff(where, axis=0), counts, axis=0)
+                share = numpy.concatenate([numpy.arange(c) / c for c in counts])
+                where = numpy.concatenate([starts + share[:, None] * steps, where[-1:]])
+            points.append(where)
+        for shape in part.collections:
+            if not isinstance(shape, (PolyCollection, LineCollection, PathCollection)):
+                return None  # a map or a surface
+            paths = [shape.get_transform().transform_path(p) for p in shape.get_paths()]
+            if isinstance(shape, PolyCollection):
+                filled += paths
+            else:
+                points += [p.interpolated(40).vertices for p in paths]
+        for text in part.texts:
+            box = text.get_window_extent()
+            xs, ys = (numpy.linspace(*ends, 12) for ends in (box.intervalx, box.intervaly))
+            points.append(numpy.stack(numpy.meshgrid(xs, ys), -1).reshape(-1, 2))
+    return numpy.concatenate(points), filled
+
+
+def room(axes, width: float, height: float) -> tuple[float, float] | None:
+    """The lower left corner, as fractions of the axes, of a place of this size (pixels) that
+    covers nothing; the nearest one to a corner, on the right first. None: there is none.
+    """
+    box = axes.bbox
+    free = box.width - width - 2 * CLEAR, box.height - height - 2 * CLEAR
+    found = _obstacles(axes) if min(free) > 0 else None
+    if found is None:
+        return None
+    points, filled = found
+    grid = [(x, y) for x in numpy.linspace(0, 1, 17) for y in numpy.linspace(0, 1, 17)]
+
+    def cost(place):
+        corners = ((1, 0), (1, 1), (0, 1), (0, 0))
+        return min(math.dist(place, c) + 0.05 * k for k, c in enumerate(corners))
+
+    for x, y in sorted(grid, key=cost):
+        left, low = box.x0 + CLEAR + x * free[0], box.y0 + CLEAR + y * free[1]
+        inside = (points > (left - CLEAR, low - CLEAR)).all(1)
+        inside &= (points < (left + width + CLEAR, low + height + CLEAR)).all(1)
+        place = Bbox.from_bounds(left, low, width, height)
+        if not inside.any() and not any(p.intersects_bbox(place) for p in filled):
+            return (left - box.x0) / box.width, (low - box.y0) / box.height
+    return None
+
+
+# ---------------------------------------------------------------------------------- legends
+
+
+def _look(one) -> tuple:
+    if not isinstance(one, Line2D):
+        return (one.get_label(), type(one).__name__)
+    color = to_hex(one.get_color())
+    return one.get_label(), color, one.get_linestyle(), str(one.get_marker())
+
+
+def shared(groups: list[list]) -> tuple[list, list[list]]:
+    """(entries for the legend of the figure, each once; what is each group's own).
+
+    All curves of groups that have one in common, and the kinds of line that several groups have.
+    What is a fact of one panel stays there.
+    """
+    seen = [{_look(e): e for e in entries if e.get_gid() != FACT} for entries in groups]
+    counts = Counter(look for entries in seen for look in entries)
+    curves, kinds = {}, {}
+    for entries in seen:
+        own = {look: e for look, e in entries.items() if e.get_gid() != KIND}
+        curves |= own if any(counts[look] > 1 for look in own) else {}
+        kinds |= {look: e for look, e in entries.items() if e.get_gid() == KIND}
+    common = curves | {k: e for k, e in kinds.items() if curves or counts[k] > 1}
+    order = (None, KIND, FACT)
+    kept = [
+        [e for e in entries if e.get_gid() == FACT or _look(e) not in common] for entries in groups
+    ]
+    return list(common.values()), [sorted(x, key=lambda e: order.index(e.get_gid())) for x in kept]
+
+
+def _size(legend) -> tuple[float, float]:
+    """Width and height, inches."""
+    box = legend.get_window_extent()
+    return box.width / legend.figure.dpi, box.height / legend.figure.dpi
+
+
+def _columns(make, count: int, width: float):
+    """The legend with the most columns that is not wider than this (inches)."""
+    for columns in range(count, 0, -1):
+        legend = make(columns)
+        if _size(legend)[0] <= width or columns == 1:
+            break
+        legend.remove()
+    even = math.ceil(count / math.ceil(count / columns))  # no row with a single entry
+    if even < columns:
+        legend.remove()
+        legend = make(even)
+    return legend
+
+
+def _below(axes, entries, width: float):
+    """A legend below the x label."""
+    below = ScaledTranslation(0, -0.58, axes.figure.dpi_scale_trans)  # inches: ticks and x label
+    where = axes.transAxes + below
+
+    def make(columns):
+        return axes.legend(
+            handles=entries,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            bbox_transform=where,
+            ncols=columns,
+            columnspacing=1.2,
+        )
+
+    return _columns(make, min(2, len(entries)), width)
+
+
+def _inside(axes, entries, narrow: bool) -> bool:
+    """Puts a legend where it covers nothing, if there is such a place; narrow: of wrapped text."""
+    labels = [one.get_label() for one in entries]
+    if narrow:
+        for one in entries:
+            one.set_label(textwrap.fill(one.get_label(), NARROW))
+    style = {"handles": entries, "frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+    trial = axes.legend(**style)
+    place = room(axes, *(side * axes.figure.dpi for side in _size(trial)))
+    trial.remove()
+    if place:
+        axes.legend(**style, loc=place, borderaxespad=0)
+    for one, label in zip(entries, labels, strict=True):
+        one.set_label(label)
+    return place is not None
+
+
+def arrange(picture, panels, head: str, notes: str, foot: str, row: float, columns: int):
+    """Gives the picture its height, its legends, its title and its foot.
+
+    Args:
+        panels: (axes from top to bottom, entries) of each panel, row by row.
+        head, notes, foot: the title; what is to be said below it, in red; what is shown.
+        row: height of a row of panels in inches, without legends below it.
+        columns: panels side by side.
+    """
+    wide = picture.get_figwidth()
+    rows = math.ceil(len(panels) / columns)
+    common, own = shared([entries for _, entries in panels])
+    title = 0.3 * (1 + head.count("\n")) + 0.2 * (len(notes.splitlines())) + GAP
+    bottom = 0.17 * len(foot.splitlines()) + GAP if foot else GAP / 2
+    free = columns * rows - len(panels)  # cells without a panel, in the last row
+    key, high = None, 0
+    if common:
+        room_for_it = wide * free / columns if free else wide
+
+        def make(n):
+            return picture.legend(handles=common, loc="lower center", ncols=n, columnspacing=1.6)
+
+        key = _columns(make, 3 if free else len(common), room_for_it - 2 * GAP)
+        high = 0 if free else _size(key)[1] + GAP
+
+    def set_height(extra: float):
+        tall = title + rows * row + extra + high + bottom
+        picture.set_size_inches(wide, tall)
+        rect = (0, (bottom + high) / tall, 1, (tall - bottom - high - title) / tall)
+        picture.get_layout_engine().set(rect=rect)
+        picture.get_layout_engine().execute(picture)
+        return tall
+
+    tall = set_height(0)
+    heights = [0.0] * rows  # of the legends below each row
+    for k, ((axes, _), entries) in enumerate(zip(panels, own, strict=True)):
+        if not entries:
+            continue
+        if not any(_inside(part, entries, narrow) for narrow in (False, True) for part in axes):
+            legend = _below(axes[-1], entries, wide / columns)
+            heights[k // columns] = max(heights[k // columns], _size(legend)[1])
+    tall = set_height(sum(heights))
+    if key is not None:
+        if free:
+            across = (1 - free / columns, bottom / tall, free / columns, row / tall)
+            key.set_loc("center")
+        else:
+            across = (0, bottom / tall, 1, 1)
+        key.set_bbox_to_anchor(across, transform=picture.transFigure)
+    color = ALERT if notes else "black"
+    style = {"ha": "center", "va": "top"}
+    picture.text(0.5, 1 - GAP / tall, head, size=HEAD, weight="bold", color=color, **style)
+    under = 1 - (title - 0.2 * len(notes.splitlines()) - GAP / 2) / tall
+    picture.text(0.5, under, notes, size=10.5, color=ALERT, **style)
+    picture.text(0.1 / wide, 0.5 * GAP / tall, foot, size=FOOT, color=GREY, va="bottom")
