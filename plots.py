@@ -27,6 +27,7 @@ import math
 import re
 import subprocess
 import textwrap
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -85,6 +86,7 @@ from plotting.panels import (
     log_axis,
     spread_words,
 )
+from plotting.published import differences
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 __all__ = ["draw_figure", "draw_figures", "load_curve", "main", "measured", "read_run", "show"]
@@ -180,8 +182,7 @@ def draw_figure(
     with matplotlib.rc_context(STYLE):
         bar = BAR if any(str(p.kind).startswith(COLOURED) for p in figure.panels) else 0
         wide = max((WIDTH + bar) * columns, NARROWEST)
-        row = sum(heights) + 0.95
-        picture = Picture(figsize=(wide, rows * row + 1), layout="constrained")
+        picture = Picture(figsize=(wide, 4), layout="constrained")
         picture.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
         head, told, foot = _head_and_foot(figure, found, size, published, wide)
@@ -211,7 +212,7 @@ def draw_figure(
             _name_panel(axes[0], panel, letter, lines, size, per_panel, wide / columns)
             drawn.append((axes, entries))
         _share_y([(p, axes) for p, (axes, _) in zip(figure.panels, drawn, strict=True)])
-        arrange(picture, drawn, head, told, foot, row, columns)
+        arrange(picture, drawn, head, told, foot, heights, columns, bar)
     return picture
 
 
@@ -291,7 +292,7 @@ def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> 
         entries.append(
             Line2D([], [], color=GREY, label="published picture", **PUBLISHED | {"gid": KIND})
         )
-    make = textwrap.fill(make, 44, break_on_hyphens=False)
+    make = textwrap.fill(make, WIDEST, break_on_hyphens=False)
     if missing and not there:
         text = f"no complete run of\n{some_names(folders, chr(10))}\n\nmake it:\n{make}"
         axes[0].text(0.5, 0.5, text, transform=axes[0].transAxes, ha="center", va="center", size=9)
@@ -364,12 +365,10 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
         shares = {}
         for run in figure.runs:
             percent, of = share(run.config)
-            shares.setdefault(of, {}).setdefault(percent, []).append(task(run.config))
-        for of, parts in shares.items():
-            tasks = {}
-            for percent, names in parts.items():
-                tasks.setdefault(", ".join(unique(names)), []).append(percent)
-            what += [f"{name} ({', '.join(p)} {of})" for name, p in tasks.items()]
+            shares.setdefault(of, []).append((task(run.config), percent))
+        for of, pairs in shares.items():
+            tasks, percents = (unique(x) for x in zip(*pairs, strict=True))
+            what.append(f"{_short(tasks)} ({', '.join(percents)} {of})")
     complete = sum(bool(replicates) for replicates, _ in found.values())
     if complete < len(found):
         what.append(f"{complete} complete runs of {len(found)}")
@@ -388,9 +387,17 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
         what.append("no complete run" if figure.runs else "computed; no run needed")
     notes = [note for _, notes in found.values() for note in notes]
     lines = [" · ".join(unique(what)), *notes]
-    width = round(13.2 * wide)
+    width = round(14 * wide)
     foot = "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines)
     return textwrap.fill(title, round(8.5 * wide)), told, foot
+
+
+def _short(tasks: list[str]) -> str:
+    """Tasks in a row, a modulus that all have said once: "subtraction, addition mod 113"."""
+    parts = [re.fullmatch(r"(.*?)( mod \d+)", text) for text in tasks]
+    if all(parts) and len({m[2] for m in parts}) == 1:
+        tasks = [*(m[1] for m in parts[:-1]), tasks[-1]]
+    return ", ".join(tasks)
 
 
 def _named(figure: Figure, names: list[str]) -> str:
@@ -426,8 +433,18 @@ def show(figure_id: str, *, published_curves=True, **options) -> Canvas:
 
 
 def measured(figure_id: str, **options) -> readings.Readings:
-    """What the runs of the figure of this id measured, as a table; options as in draw_figure."""
-    return readings.measured(CATALOG.figures([figure_id])[0], **options)
+    """What the runs of the figure of this id measured, as a table; options as in draw_figure.
+
+    Beside it how far they are from the published curves, where those were read off.
+    """
+    figure = CATALOG.figures([figure_id])[0]
+    found = readings.measured(figure, **options)
+    if chosen_size(options.pop("size", None), options.pop("quick", False)) != "full":
+        return found
+    far = differences(figure, **options)
+    title = "From the published curves (accuracy in points; ours minus theirs)"
+    rows = tuple({c: str(v) for c, v in row.items()} for row in far.fillna("").to_dict("records"))
+    return replace(found, below=readings.Readings(title, rows)) if rows else found
 
 
 def read_run(

@@ -263,7 +263,7 @@ def draw_gallery():
     """docs/figures/figure_ID.png of every figure, from the published runs."""
     for figures, size in ((CATALOG.paper, "full"), (CATALOG.related, "cpu")):
         command = [sys.executable, ROOT / "plots.py", "--figures", *figures, "--size", size]
-        command += ["--published", "--out", GALLERY, "--dpi", "72"]
+        command += ["--published", "--published-curves", "--out", GALLERY, "--dpi", "72"]
         subprocess.run(command, check=True)
 
 

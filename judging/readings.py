@@ -28,7 +28,7 @@ from plotting.panels import COLLAPSE, COLLAPSE_2A, PERCENT, Line, largest_collap
 NEVER = "never"
 WITHOUT_95 = "mnist"  # the figure whose tasks never reach 95 %: levels relative to the best
 NAMES = ("panel", "curve")  # the columns that say which run a row is of
-WORDS = (*NAMES, "source", "task", "trained on", "outcome")  # columns that are no numbers
+WORDS = (*NAMES, "column", "source", "task", "trained on", "outcome")  # columns that are no numbers
 SETTING = ("seed", "source", "steps", "epochs", "task", "trained on", "batch")
 
 
@@ -40,11 +40,13 @@ class Readings:
         title: what its levels are.
         rows: {column: text} each, in one order of columns; a column may be missing in a row.
         notes: sentences below it.
+        below: a table that comes after these.
     """
 
     title: str
     rows: tuple[dict[str, str], ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    below: "Readings | None" = None
 
     @property
     def columns(self) -> list[str]:
@@ -88,7 +90,7 @@ class Readings:
                 fit = (f"{line[k]:{'<' if columns[k] in WORDS else '>'}{widths[k]}}" for k in part)
                 text.append("  ".join(fit).rstrip())
             text += [""] * (part is not parts[-1])
-        return "\n".join([*text, *self.notes])
+        return "\n".join([*text, *self.notes, *([f"\n{self.below}"] if self.below else [])])
 
     __repr__ = __str__
 
@@ -112,7 +114,8 @@ class Readings:
                 f"<thead><tr>{head}</tr></thead>",
             ]
             lines += [f"<tbody>\n{rows}\n</tbody>", "</table>", "</div>"]
-        return "\n".join([*lines, *(f"<p>{escape(note)}</p>" for note in self.notes)])
+        lines += (f"<p>{escape(note)}</p>" for note in self.notes)
+        return "\n".join([*lines, *([self.below._repr_html_()] if self.below else [])])
 
 
 def measured(

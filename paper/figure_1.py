@@ -126,6 +126,27 @@ CLAIMS = (
     ),
 )
 
+# fmt: off
+# The published axis counts fractions under "%".
+PUBLISHED = {
+    "1a": {
+        TRAIN: {0: 1.5, 20: 9, 40: 23, 60: 36, 70: 45, 80: 59, 90: 75, 100: 92, 110: 100, 200: 100},
+        TEST: {0: 0.9, 40: 0.1, 60: 0.3, 70: 0.8, 80: 4, 90: 20, 100: 63, 110: 95, 120: 100,
+               200: 100, 290: 100},
+    },
+    "1b": {
+        TRAIN: {0: 0.9, 5_000: 100, 25_000: 100, 50_000: 100, 75_000: 100},
+        TEST: {0: 0.7, 5_000: 0.4, 10_000: 0.9, 15_000: 2.4, 20_000: 6, 25_000: 14, 30_000: 29,
+               35_000: 52, 40_000: 73, 45_000: 87, 50_000: 94, 60_000: 98, 75_000: 98.5},
+    },
+    "1c": {
+        TRAIN: {0: 0.9, 5_000: 100, 25_000: 100, 50_000: 100, 75_000: 100},
+        TEST: {0: 0.9, 5_000: 0.4, 15_000: 0.5, 25_000: 0.5, 35_000: 0.7, 45_000: 0.5, 55_000: 0.7,
+               65_000: 0.7, 75_000: 0.7},
+    },
+}
+# fmt: on
+
 FIGURE = Figure(
     id="1",
     title="From overfitting to grokking to generalization",
@@ -138,20 +159,22 @@ FIGURE = Figure(
             id="1a",
             title="Generalization (⊥AdamW)",
             kind="accuracy",
-            curves=(Curve(run=ADD_ORTHOADAMW, label="⊥AdamW, softmax"),),
+            curves=(Curve(run=ADD_ORTHOADAMW, label="⊥AdamW, softmax", published=PUBLISHED["1a"]),),
         ),
         Panel(
             id="1b",
             title="Grokking (AdamW, StableMax)",
             kind="accuracy",
-            curves=(Curve(run=ADD_STABLEMAX, label="AdamW, StableMax"),),
+            curves=(Curve(run=ADD_STABLEMAX, label="AdamW, StableMax", published=PUBLISHED["1b"]),),
             epochs=80_000,
         ),
         Panel(
             id="1c",
             title="Overfitting (AdamW, softmax)",
             kind="accuracy",
-            curves=(Curve(run=ADD_SOFTMAX64, label="AdamW, softmax float64"),),
+            curves=(
+                Curve(run=ADD_SOFTMAX64, label="AdamW, softmax float64", published=PUBLISHED["1c"]),
+            ),
         ),
     ),
     checks=CLAIMS,

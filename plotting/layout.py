@@ -9,17 +9,20 @@ import textwrap
 from collections import Counter
 
 import numpy
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
-from matplotlib.transforms import Bbox, ScaledTranslation
+from matplotlib.transforms import Affine2D, Bbox, ScaledTranslation
 
 from plotting.panels import AIDS, ALERT, FACT, GREY, KIND, Line, entry
 
 HEAD, FOOT = 14, 9.5  # points
+ABOVE = 0.95  # inches of title, ticks and label of a panel
 GAP = 0.1  # inches between title, panels, legend and foot
 NARROW = 26  # characters of a label where there is little room
-CLEAR = 4  # pixels around a legend inside the axes
+CLEAR = 0.05  # inches around a legend inside the axes
+STEP = 0.04  # inches from point to point along a curve
+BESIDE = 1.1  # inches of a panel's width that are not its axes: ticks, label, space
 
 # ---------------------------------------------------------------------------------- curves
 
@@ -29,7 +32,7 @@ def _curves(axes, styles=("-",)) -> list[Line2D]:
         x
         for x in axes.lines
         if x.get_transform() == axes.transData and x.get_gid() != AIDS
-        if x.get_linestyle() in styles and len(x.get_xdata()) > 2
+        if x.get_linestyle() in styles and len(x.get_xdata()) > 1
     ]
 
 
@@ -49,20 +52,21 @@ def show_hidden(axes, near: float = 0.01, shortest: float = 0.03):
     curves = sorted(_curves(axes), key=lambda x: x.get_zorder())
     places = [_in_axes(axes, c) for c in curves]
     for k, (curve, (x, y)) in enumerate(zip(curves, (p.T for p in places), strict=True)):
-        above = numpy.zeros(len(x), int)  # how many curves lie on it
-        for other in places[k + 1 :]:
+        equal = numpy.zeros((len(places), len(x)), bool)
+        for other, row in zip(places, equal, strict=True):
             fine = numpy.isfinite(other).all(1)
             if fine.any():
                 there = numpy.interp(x, *other[fine].T, left=numpy.nan, right=numpy.nan)
-                above += numpy.abs(there - y) < near
+                row[:] = numpy.abs(there - y) < near
+        above = equal[k + 1 :].sum(0)  # how many curves lie on it
         ends = numpy.flatnonzero(numpy.diff(numpy.r_[0, above > 0, 0]))
         kept = numpy.zeros(len(x), bool)
         for start, stop in ends.reshape(-1, 2):
             kept[start:stop] = abs(x[stop - 1] - x[start]) >= shortest
         if kept.any():
-            of = above[kept].max() + 1  # curves that take turns
+            of = int(equal[:, kept].sum(0).max())  # curves that take turns, itself one of them
             values = numpy.where(kept, curve.get_ydata(), numpy.nan)
-            pattern = (3.0 * above[kept].max(), (3, 3 * (of - 1)))
+            pattern = (3 * int(above[kept].max()), (3, 3 * (of - 1)))
             axes.plot(curve.get_xdata(), values, color=curve.get_color(), linestyle=pattern,
                       zorder=curve.get_zorder() + 0.5, gid=AIDS, dash_capstyle="butt")  # fmt: skip
 
@@ -99,49 +103,49 @@ def mark_ends(axes, lines: list[Line]) -> list[Line2D]:
 # ---------------------------------------------------------------------------------- room
 
 
-def _obstacles(axes):
-    """(points that a legend must not cover (N, 2), filled paths), both in pixels; None: all."""
+def _obstacles(axes, box):
+    """(points that a legend must not cover (N, 2), filled paths), in inches; None: all.
+
+    What reaches across the axes and what is faint may be covered in part.
+    """
     points, filled = [numpy.empty((0, 2))], []
-    for part in axes.figure.axes:
-        if part is not axes and not numpy.allclose(part.bbox.bounds, axes.bbox.bounds):
+    if axes.images:
+        return None
+    for line in axes.lines:
+        if line.get_transform() != axes.transData or (line.get_alpha() or 1) < 0.5:
             continue
-        if part.images:
-            return None
-        for line in part.lines:
-            if line.get_transform() != part.transData or (line.get_alpha() or 1) < 0.5:
-                continue  # across the axes, or faint: a part of it may be covered
-            where = line.get_transform().transform(line.get_xydata())
-            where = where[numpy.isfinite(where).all(1)]
-            if line.get_linestyle() != "None" and len(where) > 1:
-                lengths = numpy.hypot(*numpy.diff(where, axis=0).T).clip(max=4000)
-                counts = numpy.maximum(1, (lengths / 4).astype(int))
-                starts = numpy.repeat(where[:-1], counts, axis=0)
-                steps = numpy.repeat(numpy.diff(where, axis=0), counts, axis=0)
-                share = numpy.concatenate([numpy.arange(c) / c for c in counts])
-                where = numpy.concatenate([starts + share[:, None] * steps, where[-1:]])
-            points.append(where)
-        for shape in part.collections:
-            if not isinstance(shape, (PolyCollection, LineCollection, PathCollection)):
-                return None  # a map or a surface
-            paths = [shape.get_transform().transform_path(p) for p in shape.get_paths()]
-            if isinstance(shape, PolyCollection):
-                filled += paths
-            else:
-                points += [p.interpolated(40).vertices for p in paths]
-        for text in part.texts:
-            box = text.get_window_extent()
-            xs, ys = (numpy.linspace(*ends, 12) for ends in (box.intervalx, box.intervaly))
-            points.append(numpy.stack(numpy.meshgrid(xs, ys), -1).reshape(-1, 2))
+        where = _in_axes(axes, line) * box
+        where = where[numpy.isfinite(where).all(1)]
+        if line.get_linestyle() != "None" and len(where) > 1:
+            steps = numpy.diff(where, axis=0)
+            counts = (numpy.hypot(*steps.T).clip(max=30) / STEP).astype(int) + 1
+            index = numpy.repeat(numpy.arange(len(steps)), counts)
+            first = numpy.repeat(numpy.cumsum(counts) - counts, counts)
+            share = (numpy.arange(len(index)) - first) / counts[index]
+            where = numpy.concatenate([where[index] + share[:, None] * steps[index], where[-1:]])
+        points.append(where)
+    for shape in axes.collections:
+        if not isinstance(shape, (PolyCollection, LineCollection)):
+            return None  # a map or a surface
+        to_box = axes.transScale + axes.transLimits + Affine2D().scale(*box)
+        paths = [to_box.transform_path(p) for p in shape.get_paths()]
+        if isinstance(shape, PolyCollection):
+            filled += paths
+        else:
+            points += [p.interpolated(40).vertices for p in paths]
     return numpy.concatenate(points), filled
 
 
-def room(axes, width: float, height: float) -> tuple[float, float] | None:
-    """The lower left corner, as fractions of the axes, of a place of this size (pixels) that
-    covers nothing; the nearest one to a corner, on the right first. None: there is none.
+def room(axes, box, size) -> tuple[float, float] | None:
+    """Where a legend covers nothing: its lower left corner, as fractions of the axes, or None.
+
+    It is the place nearest to a corner, on the right first.
+
+    Args:
+        box, size: width and height of axes and legend, inches.
     """
-    box = axes.bbox
-    free = box.width - width - 2 * CLEAR, box.height - height - 2 * CLEAR
-    found = _obstacles(axes) if min(free) > 0 else None
+    free = numpy.subtract(box, size) - 2 * CLEAR
+    found = _obstacles(axes, box) if min(free) > 0 else None
     if found is None:
         return None
     points, filled = found
@@ -151,13 +155,12 @@ def room(axes, width: float, height: float) -> tuple[float, float] | None:
         corners = ((1, 0), (1, 1), (0, 1), (0, 0))
         return min(math.dist(place, c) + 0.05 * k for k, c in enumerate(corners))
 
-    for x, y in sorted(grid, key=cost):
-        left, low = box.x0 + CLEAR + x * free[0], box.y0 + CLEAR + y * free[1]
-        inside = (points > (left - CLEAR, low - CLEAR)).all(1)
-        inside &= (points < (left + width + CLEAR, low + height + CLEAR)).all(1)
-        place = Bbox.from_bounds(left, low, width, height)
-        if not inside.any() and not any(p.intersects_bbox(place) for p in filled):
-            return (left - box.x0) / box.width, (low - box.y0) / box.height
+    for place in sorted(grid, key=cost):
+        low = CLEAR + place * free
+        inside = (points > low - CLEAR).all(1) & (points < low + size + CLEAR).all(1)
+        bounds = Bbox([low, low + size])
+        if not inside.any() and not any(p.intersects_bbox(bounds) for p in filled):
+            return tuple(low / box)
     return None
 
 
@@ -230,7 +233,7 @@ def _below(axes, entries, width: float):
     return _columns(make, min(2, len(entries)), width)
 
 
-def _inside(axes, entries, narrow: bool) -> bool:
+def _inside(axes, box, entries, narrow: bool) -> bool:
     """Puts a legend where it covers nothing, if there is such a place; narrow: of wrapped text."""
     labels = [one.get_label() for one in entries]
     if narrow:
@@ -238,7 +241,7 @@ def _inside(axes, entries, narrow: bool) -> bool:
             one.set_label(textwrap.fill(one.get_label(), NARROW))
     style = {"handles": entries, "frameon": True, "framealpha": 0.8, "edgecolor": "none"}
     trial = axes.legend(**style)
-    place = room(axes, *(side * axes.figure.dpi for side in _size(trial)))
+    place = room(axes, box, _size(trial))
     trial.remove()
     if place:
         axes.legend(**style, loc=place, borderaxespad=0)
@@ -247,15 +250,17 @@ def _inside(axes, entries, narrow: bool) -> bool:
     return place is not None
 
 
-def arrange(picture, panels, head: str, notes: str, foot: str, row: float, columns: int):
+def arrange(picture, panels, head: str, notes: str, foot: str, heights, columns: int, bar: float):
     """Gives the picture its height, its legends, its title and its foot.
 
     Args:
         panels: (axes from top to bottom, entries) of each panel, row by row.
         head, notes, foot: the title; what is to be said below it, in red; what is shown.
-        row: height of a row of panels in inches, without legends below it.
+        heights: of the axes of a panel, inches.
         columns: panels side by side.
+        bar: inches of a panel's width for a colour bar.
     """
+    row = sum(heights) + ABOVE
     wide = picture.get_figwidth()
     rows = math.ceil(len(panels) / columns)
     common, own = shared([entries for _, entries in panels])
@@ -277,18 +282,20 @@ def arrange(picture, panels, head: str, notes: str, foot: str, row: float, colum
         picture.set_size_inches(wide, tall)
         rect = (0, (bottom + high) / tall, 1, (tall - bottom - high - title) / tall)
         picture.get_layout_engine().set(rect=rect)
-        picture.get_layout_engine().execute(picture)
         return tall
 
-    tall = set_height(0)
-    heights = [0.0] * rows  # of the legends below each row
+    below = [0.0] * rows  # height of the legends there
     for k, ((axes, _), entries) in enumerate(zip(panels, own, strict=True)):
         if not entries:
             continue
-        if not any(_inside(part, entries, narrow) for narrow in (False, True) for part in axes):
+        boxes = [(wide / columns - BESIDE - bar, 0.97 * height) for height in heights]
+        tries = [
+            (part, box, n) for n in (False, True) for part, box in zip(axes, boxes, strict=False)
+        ]
+        if not any(_inside(part, box, entries, n) for part, box, n in tries):
             legend = _below(axes[-1], entries, wide / columns)
-            heights[k // columns] = max(heights[k // columns], _size(legend)[1])
-    tall = set_height(sum(heights))
+            below[k // columns] = max(below[k // columns], _size(legend)[1])
+    tall = set_height(sum(below))
     if key is not None:
         if free:
             across = (1 - free / columns, bottom / tall, free / columns, row / tall)

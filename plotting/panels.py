@@ -22,7 +22,7 @@ from plotting.curves import Replicate
 
 PERCENT = 100.0  # metrics.csv holds fractions
 COLLAPSE = 0.5  # where the paper says learning stops
-WIDEST = 46  # characters of a legend: it must not be wider than its panel
+WIDEST = 40  # characters of a legend: it must not be wider than its panel
 COLLAPSE_2A = 0.4  # D13: where figures 2a, 8 and 9a draw their lines, under 50 %
 FEW = 5  # seeds from which on a band shows the quartiles and not the range
 

@@ -55,7 +55,7 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     top.set(xlabel="Frequency (cycles over the residues)", ylabel="Share of the power (%)")
     top.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     if drawn:
-        top.set_ylim(bottom=0)
+        top.set_ylim(0, 1.3 * top.dataLim.y1)  # room for the legend
         for one, mark, color in (("final", "o", GREY), ("initial", "_", "black")):
             entries.append(entry(one, color, "none", KIND))
             entries[-1].set(marker=mark, markersize=4, markeredgewidth=1.1)

@@ -7,11 +7,13 @@ import matplotlib.text
 import numpy
 from made_runs import made
 from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
 
 import plots
 from configuration import runs
 from configuration.config import RunConfig
 from experiment.figure import Curve, Figure, Panel, Run
+from plotting.panels import AIDS
 
 BASE = RunConfig(lr=0.5, optimizer="SGD", num_epochs=400)
 EPOCHS = [0, 100, 200, 300, 400]
@@ -67,18 +69,26 @@ class Places:
         return self.picture.axes[0]
 
 
-def legend(axes) -> dict:
-    """{label: (colour, style)}"""
-    entries = axes.get_legend()
-    pairs = zip(entries.get_texts(), entries.get_lines(), strict=True)
-    return {t.get_text(): (to_hex(h.get_color()), h.get_linestyle()) for t, h in pairs}
+def legends(axes) -> list:
+    """Those of these axes, or of the lower row of their panel, and of their figure."""
+    shared = axes.get_shared_x_axes()
+    rows = [a for a in axes.figure.axes if a is axes or shared.joined(a, axes)]
+    return [*filter(None, (a.get_legend() for a in rows)), *axes.figure.legends]
 
 
 def keys(axes) -> dict:
-    """{label: what the legend shows for it}"""
-    entries = axes.get_legend()
-    pairs = zip(entries.get_texts(), entries.legend_handles, strict=True)
-    return {" ".join(t.get_text().split()): handle for t, handle in pairs}
+    """{label: what the legends show for it}"""
+    return {
+        " ".join(text.get_text().split()): handle
+        for box in legends(axes)
+        for text, handle in zip(box.get_texts(), box.legend_handles, strict=True)
+    }
+
+
+def legend(axes) -> dict:
+    """{label: (colour, style)} of the keys that are lines."""
+    lines = {k: h for k, h in keys(axes).items() if isinstance(h, Line2D)}
+    return {k: (to_hex(h.get_color()), h.get_linestyle()) for k, h in lines.items()}
 
 
 def marked_as(axes, label) -> list[tuple]:
@@ -98,12 +108,18 @@ def curves_of(axes, color, style="-"):
         for x in axes.lines
         if to_hex(x.get_color()) == color and x.get_linestyle() == style
         if x.get_transform() == axes.transData and len(x.get_xdata()) > 1
+        if x.get_gid() != AIDS
     ]
 
 
 def verticals(axes) -> list:
     """Where the dotted vertical lines stand."""
     return [x.get_xdata()[0] for x in axes.lines if x.get_linestyle() == ":"]
+
+
+def aids(axes, marker="None") -> list:
+    """What is drawn beside the curves: stripes of hidden ones, ends "|", published points "o"."""
+    return [x for x in axes.lines if x.get_gid() == AIDS and x.get_marker() == marker]
 
 
 def texts(picture) -> str:

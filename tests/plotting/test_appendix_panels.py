@@ -22,7 +22,7 @@ from configuration import runs
 from experiment.catalog import Catalog
 from experiment.figure import Curve, Figure, Panel
 from models import AUTHORS_ENCODER, MLP, Transformer
-from plotting import appendix_panels
+from plotting import appendix_panels, weight_panels
 
 FIVE = {
     "nlm_cosine/layers.0.weight": [0.0, 0.1, 0.2, 0.3, 0.25],
@@ -42,7 +42,7 @@ def places(tmp_path):
 def test_each_tensors_cosine_is_under_its_readable_name(places):
     run = places.write("mlp", train_accuracy=[0, 0.9, 1, 0.99, 1], **FIVE)
     axes = places.draw("nlm_cosine", (run, "MLP"))
-    names = ("layer 1 (max 0.30)", "layer 2 (max 0.70)", "output layer (max 0.91)")
+    names = ("layer 1", "layer 2", "output layer")
     entries = legend(axes)
     assert list(entries)[:3] == list(names)
     assert len({entries[n] for n in names}) == 3
@@ -55,7 +55,7 @@ def test_the_line_stands_at_the_first_epoch_with_all_training_pairs_right(places
     run = places.write("mlp", train_accuracy=[0, 0.9998, 1, 0.99, 1], **FIVE)
     axes = places.draw("nlm_cosine", (run, "MLP"))
     assert verticals(axes) == [200]
-    assert "100 % training accuracy (epoch 200)" in legend(axes)
+    assert legend(axes)["100 % training accuracy"][1] == ":"
     never = places.write("never", train_accuracy=[0, 0.9, 0.9998, 0.9, 0.9], **FIVE)
     axes = places.draw("nlm_cosine", (never, "MLP"))
     assert verticals(axes) == []
@@ -66,8 +66,8 @@ def test_two_runs_in_a_cosine_panel_differ_in_style_and_name(places):
     one = places.write("one", train_accuracy=[0, 1, 1, 1, 1], **FIVE)
     two = places.write("two", train_accuracy=[0, 0, 1, 1, 1], **FIVE)
     entries = legend(places.draw("nlm_cosine", (one, "A"), (two, "B")))
-    assert entries["A: layer 1 (max 0.30)"][1] == "-"
-    assert entries["B: layer 1 (max 0.30)"][1] == "-."
+    assert entries["A: layer 1"][1] == "-"
+    assert entries["B: layer 1"][1] == "-."
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,8 @@ def test_absorbed_updates_are_solid_and_zero_gradients_dashed_in_percent(places)
     seeds = [places.write("sgd", seed=s, **columns) for s in (42, 43)]
     axes = places.draw("absorption", (seeds[0], "float32"))
     entries = legend(axes)
-    color, _ = entries["float32"]
+    color = entries["gradient exactly 0"][0]
+    assert "float32" not in entries  # the only curve
     for label, values in (
         ("w − η·gradient rounds to w", [0, 10, 30, 60, 80]),
         ("gradient exactly 0", [20, 10, 0, 0, 0]),
@@ -159,7 +160,7 @@ def sweep(places, table, **change):
     """Runs of {weight decay: {seed: test accuracies}}, in this order."""
     found = []
     for decay, seeds in table.items():
-        config = replace(BASE, optimizer="AdamW", lr=0.01, weight_decay=decay, **change)
+        config = replace(BASE, **{"optimizer": "AdamW", "lr": 0.01, "weight_decay": decay} | change)
         name = f"sweep_{decay:g}_{len(change)}"
         made = [places.write(name, config, s, test_accuracy=v) for s, v in seeds.items()]
         found.append((made[0], f"{decay:g}{'⊥' * bool(change)}"))
@@ -189,20 +190,27 @@ def test_orthograd_is_a_level_line_and_says_when_it_got_there(places):
     ortho = sweep(places, {0.0: {42: LATE}}, orthogonal_gradients=True)
     axes = places.draw("sweep", *points, *ortho)
     color, style = legend(axes)["0⊥: epoch 400"]
-    (level,) = [x for x in axes.lines if to_hex(x.get_color()) == color]
-    assert set(level.get_ydata()) == {400} and level.get_linestyle() == style == "--"
+    (level,) = [x for x in axes.lines if x.get_linestyle() == style == "--"]
+    assert set(level.get_ydata()) == {400} and to_hex(level.get_color()) == color
+    assert color == legend(axes)["AdamW, lr 0.01"][0]  # the rate of both
     never = sweep(places, {2.0: {42: NEVER}}, orthogonal_gradients=True)
-    assert "2⊥: not reached" in legend(places.draw("sweep", *points, *never))
+    entries = legend(places.draw("sweep", *points, *never))
+    assert entries["2⊥: not reached in 400 epochs"][1] == "None"  # nothing is drawn
 
 
-def test_seeds_of_the_sweep_give_mean_and_bar_and_a_cross_for_those_that_failed(places):
+def test_a_colour_of_the_sweep_is_a_learning_rate(places):
+    points = sweep(places, {1.0: {42: EARLY}}) + sweep(places, {2.0: {42: EARLY}}, lr=0.5)
+    entries = legend(places.draw("sweep", *points))
+    assert entries["AdamW, lr 0.01"][0] != entries["AdamW, lr 0.5"][0]
+
+
+def test_seeds_of_the_sweep_give_median_and_range_and_a_cross_for_those_that_failed(places):
     runs_ = sweep(places, {1.0: {42: EARLY, 43: LATE, 44: NEVER}, 2.0: {42: EARLY}})
     axes = places.draw("sweep", *runs_)
     (points,) = [x for x in axes.lines if x.get_marker() == "o"]
     assert list(points.get_ydata()) == [250, 100]
     segments = axes.collections[0].get_segments()
-    spread = numpy.std([100, 400], ddof=1)
-    assert segments[0][:, 1].tolist() == pytest.approx([250 - spread, 250 + spread])
+    assert segments[0][:, 1].tolist() == pytest.approx([100, 400])
     assert segments[1][:, 1].tolist() == [100, 100]
     (cross,) = [x for x in axes.lines if x.get_marker() == "x"]
     assert list(cross.get_xdata()) == [1.0]
@@ -220,16 +228,17 @@ def test_the_spectrum_is_drawn_from_its_table_in_percent(places):
     table = pandas.DataFrame(rows, columns=["operand", "frequency", "initial", "final"])
     derive(places.folder(run), runs.SPECTRUM, table)
     axes = places.draw("spectrum", (run, "StableMax"))
-    color, _ = legend(axes)["StableMax: 90 % of the power in 1 of 3 (initially 3)"]
+    color, _ = legend(axes)["90 % of the power in 1 of 3 (initially 3)"]
     for label, values in (("initial", [30, 30, 40]), ("final", [90, 5, 5])):
-        key = keys(axes)[label]
-        look = key.get_marker(), key.get_linewidth(), key.get_alpha()
-        (shown,) = [
-            x for x in axes.lines if (x.get_marker(), x.get_linewidth(), x.get_alpha()) == look
-        ]
-        assert to_hex(shown.get_color()) == color
+        marker = keys(axes)[label].get_marker()
+        (shown,) = [x for x in axes.lines if x.get_marker() == marker]
+        assert shown.get_linestyle() == "None"  # frequencies are discrete
         assert shown.get_xdata().tolist() == [1, 2, 3]
         assert shown.get_ydata() == pytest.approx(values)
+    assert to_hex(shown.get_color()) == color
+    (stems,) = axes.collections
+    ends = [[[k, 0], [k, v]] for k, v in zip([1, 2, 3], [90, 5, 5], strict=True)]
+    numpy.testing.assert_allclose(stems.get_segments(), ends)
     assert "(%)" in axes.get_ylabel()
 
 
@@ -273,16 +282,19 @@ def test_trajectories_lie_over_the_loss_of_their_place(kind, label, at, places):
     plane(places, one, [two])
     axes = places.draw(kind, (one, "SGD"), (two, "⊥SGD"))
     entries = legend(axes)
-    for name, k in (("SGD: 50 % in the plane", 0), ("⊥SGD: 60 % in the plane", 1)):
-        color, _ = entries[name]
-        ((x, y),) = curves_of(axes, color)
-        assert x == pytest.approx([0, 0.5, 1.0])
-        assert y == pytest.approx([0, 0.25 * k, 0.5 * k])
+    for name, k in (("SGD", 0), ("⊥SGD", 1)):
+        part = round(100 * math.sqrt(0.5 + 0.1 * k))  # the table has it of the squared distance
+        color, _ = entries[f"{name}: the plane shows {part} % of its distance from the start"]
+        ((x, y),) = curves_of(axes, color)  # straight between points of a straight line
+        assert {0, 0.5, 1} <= set(numpy.round(x, 12)) and len(x) > 3
+        assert y == pytest.approx(0.5 * k * numpy.array(x))
+        (dots,) = [x for x in axes.lines if (x.get_marker(), to_hex(x.get_color())) == (".", color)]
+        numpy.testing.assert_allclose(dots.get_xdata(), [0, 0.5, 1])
     for name, at_step in (("start", 0), ("end", 10)):
         key = keys(axes)[name].get_marker()
         there = [x.get_xydata()[0] for x in axes.lines if x.get_marker() == key]
         numpy.testing.assert_allclose(there, [(0.1 * at_step, 0.05 * k * at_step) for k in (0, 1)])
-    assert "arrow: naive loss minimization" in entries
+    assert "rightarrow" in keys(axes)["naive loss minimization"].get_marker()
     (bar,) = [a for a in places.picture.axes if a is not axes]
     assert bar.get_ylabel() == label
     (filled,) = [c for c in axes.collections if hasattr(c, "levels")]
@@ -310,6 +322,13 @@ def test_the_arrow_starts_at_the_first_runs_end_along_its_weights(places):
     way = tip - start
     assert way[0] > 0 and way[1] / way[0] == pytest.approx(-2 / 3)
     assert to_rgba(arrow.arrow_patch.get_edgecolor()) == to_rgba("black")
+
+
+def test_a_smooth_path_goes_through_its_points_and_does_not_overshoot_a_straight_line():
+    points = numpy.array([[0, 0], [1, 3], [2, 1], [5, 1], [6, 1], [7, 1]], float)
+    path = weight_panels.smooth(points, between=4)
+    numpy.testing.assert_allclose(path[::4], points)
+    assert len(path) == 5 * 4 + 1 and (path[-5:, 1] == 1).all()
 
 
 def test_a_loss_of_exactly_zero_is_drawn(places):

@@ -11,13 +11,13 @@ import pytest
 from made_runs import derive
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
-from pictures import Places, curves_of, keys, legend, marked_as, texts
+from pictures import Places, aids, curves_of, keys, legend, marked_as, texts
 
 import plots
 from configuration import runs
 from configuration.config import RunConfig
 from experiment import figure as declared
-from plotting import dimension_panels, map_panels, panels, step_panels
+from plotting import dimension_panels, map_panels, step_panels
 from plotting.panels import Line
 
 BASE = RunConfig(
@@ -48,7 +48,7 @@ def places(tmp_path):
 
 def labels(axes) -> list[str]:
     """The words of the legend, on one line each."""
-    return [" ".join(t.get_text().split()) for t in axes.get_legend().get_texts()]
+    return list(keys(axes))
 
 
 def marked(axes, marker) -> list[tuple]:
@@ -67,7 +67,7 @@ def marked(axes, marker) -> list[tuple]:
 def test_accuracies_are_drawn_over_steps_on_a_log_axis_in_percent(places):
     run = places.write("division", BASE, **LATE)
     axes = places.draw("accuracy_log", (run, "division"), epochs=1_000)
-    color, _ = legend(axes)["Test: division"]
+    color, _ = legend(axes)["division"]
     assert curves_of(axes, color) == [(STEPS, pytest.approx([0, 10, 10, 60, 100]))]
     assert curves_of(axes, color, "--") == [(STEPS, pytest.approx([0, 96, 100, 100, 100]))]
     assert axes.get_xscale() == "log" and axes.get_xlabel() == "Optimizer steps (log scale)"
@@ -78,33 +78,52 @@ def test_accuracies_are_drawn_over_steps_on_a_log_axis_in_percent(places):
 def test_accuracies_are_drawn_over_epochs_where_the_figure_counts_them(places):
     run = places.write("sums", BASE, **LATE)
     axes = places.draw("accuracy_log_epochs", (run, "K = 3"))
-    color, _ = legend(axes)["Test: K = 3"]
+    color, _ = legend(axes)["K = 3"]
     assert curves_of(axes, color) == [(EPOCHS, pytest.approx([0, 10, 10, 60, 100]))]
     assert curves_of(axes, color, "--") == [(EPOCHS, pytest.approx([0, 96, 100, 100, 100]))]
-    assert axes.get_xlabel() == "Epochs (log scale)" and axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "Epoch (log scale)" and axes.get_xscale() == "log"
 
 
 def test_seeds_of_unequal_length_are_drawn_over_the_steps_that_all_have(places):
     places.write("division", BASE, seed=43, epochs=EPOCHS[:4], **LATE)
     run = places.write("division", BASE, **SOON)
     axes = places.draw("accuracy_log", (run, "division"))
-    color, _ = legend(axes)["Test: division"]
+    color, _ = legend(axes)["division"]
     assert curves_of(axes, color) == [(STEPS[:4], pytest.approx([0, 10, 55, 80]))]
     _, band = axes.collections  # of training, of test: 10 and 100 at step 600
     height = {y for x, y in band.get_paths()[0].vertices if x == 600}
-    assert sorted(height) == pytest.approx([55 - 90 / 2**0.5, 55 + 90 / 2**0.5])
-    assert "± 1 standard deviation (n = 2)" in texts(places.picture)
+    assert sorted(height) == pytest.approx([10, 100])
+    assert "median and range (n = 2)" in texts(places.picture)
 
 
-def test_the_weight_norm_has_an_axis_of_its_own(places):
+def test_the_weight_norm_has_axes_of_its_own(places):
     run = places.write("mnist", BASE, weight_norm=[90, 90, 80, 60, 50], **LATE)
     axes = places.draw("accuracy_norm", (run, "MSE"))
-    (twin,) = [a for a in places.picture.axes if a is not axes]
-    assert curves_of(twin, legend(axes)["Test: MSE"][0], ":") == [(STEPS, [90, 90, 80, 60, 50])]
-    assert twin.get_ylim() == (0, pytest.approx(1.05 * 90)) and "norm" in twin.get_ylabel()
-    assert twin.get_xscale() == "log"
-    assert len(curves_of(axes, legend(axes)["Test: MSE"][0])) == 1
-    assert legend(axes)["Weight norm"][1] == ":"
+    (below,) = [a for a in places.picture.axes if a is not axes]
+    assert curves_of(below, legend(axes)["MSE"][0]) == [(STEPS, [90, 90, 80, 60, 50])]
+    assert below.get_ylim() == (0, pytest.approx(1.05 * 90)) and "norm" in below.get_ylabel()
+    assert below.get_xscale() == "log" and below.get_xlim() == axes.get_xlim()
+    assert len(curves_of(axes, legend(axes)["MSE"][0])) == 1
+
+
+def test_a_log_axis_begins_shortly_before_anything_happens(places):
+    slow = {"train_accuracy": [0, 0, 0, 0.6, 1], "test_accuracy": [0, 0.01, 0.02, 0.02, 0.1]}
+    axes = places.draw("accuracy_log", (places.write("slow", BASE, **slow), "slow"))
+    assert axes.get_xlim() == pytest.approx((300, 1.05 * 1_200))  # a third of step 900
+
+
+def test_many_rows_on_a_log_axis_are_a_running_median_over_a_faint_whole(places):
+    epochs = list(range(401))
+    accuracy = [1 if e % 3 else 0.4 for e in epochs]  # two of three are 1
+    config = replace(BASE, num_steps=1_200)
+    columns = {"train_accuracy": accuracy, "test_accuracy": accuracy}
+    run = places.write("long", config, epochs=epochs, **columns)
+    axes = places.draw("accuracy_log_epochs", (run, "long"))
+    ((x, y),) = curves_of(axes, legend(axes)["long"][0])
+    assert all(v == 100 for e, v in zip(x, y, strict=True) if 100 < e < 395)
+    assert len(x) < 110 and max(x) == pytest.approx(400, rel=0.06)
+    faint = [line for line in aids(axes) if line.get_linestyle() == "-"]
+    assert faint[0].get_ydata().tolist() == pytest.approx([100 * v for v in accuracy])
 
 
 def test_the_attention_norm_has_a_star_where_test_accuracy_begins_to_rise(places):
@@ -155,7 +174,7 @@ def test_steps_to_99_percent_stand_over_the_configured_fraction(places):
     triangles = [(round(x, -1), y, c) for x, y, c in marked(axes, "^")]
     assert sorted(triangles) == [(10, 1200, blue), (50, 1200, orange)]
     assert axes.get_yscale() == "log"
-    assert "5 runs, budget 1,200 steps: 2 censored by it" in labels(axes)
+    assert "not reached within 1,200 steps: 2 of 5 runs" in labels(axes)
 
 
 def test_a_seed_that_never_got_there_counts_as_the_latest(places):
@@ -163,7 +182,9 @@ def test_a_seed_that_never_got_there_counts_as_the_latest(places):
     axes = places.draw("steps_to_level", *drawn)
     ((x, y),) = curves_of(axes, legend(axes)["transformer"][0])
     assert x == [30, 50] and y[0] == 1200 and math.isnan(y[1])
-    assert "6 runs, budget 1,200 steps: 3 censored by it" in labels(axes)
+    assert "not reached within 1,200 steps: 3 of 6 runs" in labels(axes)
+    all_there = places.draw("steps_to_level", *family(places, "MLP", {30: [SOON]}))
+    assert labels(all_there) == ["MLP"]  # no key for triangles that are not there
 
 
 def test_triangles_of_two_families_do_not_hide_each_other(places):
@@ -181,7 +202,7 @@ def test_best_accuracy_is_the_best_row_of_a_run_in_percent(places):
     assert curves_of(axes, color) == [([30, 70], pytest.approx([54.5, 80]))]
     assert sorted(y for _, y, _ in marked(axes, "o")) == pytest.approx([10, 80, 99])
     assert "3 runs; 2 below 99 % within 1,200 steps" in labels(axes)
-    assert "standard deviation" not in texts(places.picture)
+    assert "range" not in texts(places.picture)
 
 
 def test_a_budget_is_in_epochs_where_all_runs_have_it_so(places):
@@ -389,8 +410,8 @@ def test_accuracies_and_dimension_share_their_steps_and_the_colour_of_the_fracti
     test, dimension = places.picture.axes[1:3]
     entries = legend(dimension)
     for label, columns, values, style in (
-        ("40 % (n = 1)", LATE, [9, 20, 10], "-"),
-        ("10 % (n = 1)", MEMORY, [9, 20, 19], "--"),
+        ("40 %", LATE, [9, 20, 10], "-"),
+        ("10 %", MEMORY, [9, 20, 19], "--"),
     ):
         color, shown = entries[label]
         assert shown == style
@@ -400,57 +421,19 @@ def test_accuracies_and_dimension_share_their_steps_and_the_colour_of_the_fracti
         assert curves_of(dimension, color, style) == [([0, 600, 1200], values)]
     assert dimension.get_xlabel() == "Optimizer steps" and dimension.get_xscale() == "linear"
     assert "dashed: test accuracy never at 95 %" in labels(dimension)
-    assert list(entries)[:2] == ["10 % (n = 1)", "40 % (n = 1)"]  # by fraction
-    assert entries["10 % (n = 1)"][0] != entries["40 % (n = 1)"][0]
+    assert list(entries)[:2] == ["10 %", "40 %"]  # by fraction
+    assert entries["10 %"][0] != entries["40 %"][0]
 
 
-def test_the_band_is_the_confidence_interval_of_the_mean(places):
+def test_the_band_of_the_dimension_is_the_range_of_few_seeds(places):
     seeds = [[9, NAN, 20, NAN, 10], [9, NAN, 22, NAN, 14], [9, NAN, 24, NAN, 12]]
-    places.draw("dimension", *dimensions(places, {40: (LATE, seeds)}))
-    (band,) = places.picture.axes[2].collections
-    corners = {tuple(numpy.round(v, 3)) for v in band.get_paths()[0].vertices}
-    half = 4.3027 * 2 / 3**0.5  # t of two degrees of freedom, standard deviation 2
-    assert (600.0, round(22 + half, 3)) in corners and (600.0, round(22 - half, 3)) in corners
-    said = labels(places.picture.axes[2])
-    assert "40 % (n = 3)" in said and "band: 95 % interval of the mean (Student's t)" in said
-    assert "standard deviation" not in texts(places.picture)
-
-
-def test_the_wide_band_of_two_seeds_does_not_squeeze_the_curves(places):
-    seeds = [[9, NAN, 20, NAN, 10], [9, NAN, 24, NAN, 14]]
-    places.draw("dimension", *dimensions(places, {40: (LATE, seeds)}))
-    low, high = places.picture.axes[2].get_ylim()
-    assert 0 <= low < 9 and 22 < high < 30  # the band at 22 is 25 to either side
-
-
-@pytest.mark.parametrize("count", [2, 3, 4])
-def test_few_seeds_are_drawn_one_by_one_beside_their_mean(count, places):
-    seeds = [[9, NAN, 20 + k, NAN, 10] for k in range(count)]
-    places.draw("dimension", *dimensions(places, {40: (LATE, seeds)}))
+    axes = places.draw("dimension", *dimensions(places, {40: (LATE, seeds)}))
     dimension = places.picture.axes[2]
-    color, _ = legend(dimension)[f"40 % (n = {count})"]
-    mean, *thin = curves_of(dimension, color)
-    assert mean == ([0, 600, 1200], pytest.approx([9, 20 + (count - 1) / 2, 10]))
-    few = count <= 3
-    assert thin == ([([0, 600, 1200], [9, 20 + k, 10]) for k in range(count)] if few else [])
-    assert ("thin lines: seeds" in labels(dimension)) == few
-
-
-def test_quantiles_of_students_t_are_those_of_its_density():
-    """The density integrated by the trapezoidal rule between the two quantiles is 95 %."""
-    for freedom, quantile in enumerate(panels.STUDENT, 1):
-        x = numpy.linspace(-quantile, quantile, 200_001)
-        log = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
-        scale = math.exp(log) / math.sqrt(math.pi * freedom)
-        density = scale * (1 + x**2 / freedom) ** (-(freedom + 1) / 2)
-        assert numpy.trapezoid(density, x) == pytest.approx(0.95, abs=1e-5)
-
-
-def test_one_value_has_no_interval_and_many_take_the_last_quantile():
-    assert panels.confidence(numpy.ones((1, 3))) is None
-    values = numpy.arange(100.0)[:, None]
-    expected = panels.STUDENT[-1] * numpy.std(values, ddof=1) / 10
-    assert panels.confidence(values) == pytest.approx([expected])
+    assert curves_of(dimension, legend(axes)["40 %"][0]) == [([0, 600, 1200], [9, 22, 12])]
+    (band,) = dimension.collections
+    corners = {tuple(v) for v in band.get_paths()[0].vertices}
+    assert {(600, 20), (600, 24), (1200, 10), (1200, 14)} <= corners
+    assert "median and range (n = 3)" in labels(dimension)
 
 
 def test_colours_of_fractions_run_from_dark_to_light(places):
@@ -519,7 +502,7 @@ def test_a_run_without_measurements_names_the_flag(kind, places):
     places.draw(kind, (plain, "10 %"), *measured)
     said = labels(next(a for a in places.picture.axes if a.get_legend()))
     assert "10 %: recorded only with --log_dimension" in said
-    assert any(x.startswith(("40 % (n", "1 run: ")) for x in said)
+    assert any(x.startswith(("40 %", "1 run: ")) for x in said)
 
 
 # ---------------------------------------------------------------------------------- all kinds
