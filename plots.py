@@ -322,7 +322,7 @@ def _name_panel(axes, panel, letter, lines, size, told: bool, wide: float):
     other = [line.run for line in lines if line.run.kept_as(size) != "full"]
     if other:
         title = in_form(title, lines[0].run, size)
-    title = textwrap.fill(title, round(9.5 * wide))
+    title = textwrap.fill(title, round(8.6 * wide))
     if not (other and told):
         axes.set_title(title)
         return
@@ -387,7 +387,7 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
         what.append("no complete run" if figure.runs else "computed; no run needed")
     notes = [note for _, notes in found.values() for note in notes]
     lines = [" · ".join(unique(what)), *notes]
-    width = round(14 * wide)
+    width = round(13.6 * wide)
     foot = "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines)
     return textwrap.fill(title, round(8.5 * wide)), told, foot
 
@@ -401,12 +401,12 @@ def _short(tasks: list[str]) -> str:
 
 
 def _named(figure: Figure, names: list[str]) -> str:
-    """Runs by the letters of the panels that show them and no others, else by name."""
+    """Runs by the panels that show them and no others, else by name."""
     panels = zip(figure.panels, _letters(figure), strict=True)
-    own = {x: {c.run.name for c in p.curves} for p, x in panels if x}
-    letters = [letter for letter, runs_ in own.items() if runs_ and runs_ <= set(names)]
-    if letters and set.union(*(own[x] for x in letters)) == set(names):
-        return ", ".join(f"({letter})" for letter in letters)
+    own = {f"({x})" if x else p.id.split()[-1]: {c.run.name for c in p.curves} for p, x in panels}
+    alone = [panel for panel, runs_ in own.items() if runs_ and runs_ <= set(names)]
+    if alone and set.union(*(own[x] for x in alone)) == set(names):
+        return ", ".join(alone)
     return some_names(names)
 
 

@@ -183,7 +183,7 @@ FIGURE = Figure(
         Panel(
             id="controls 2b",
             letter="",
-            title="2b: float16 as CUDA and a CPU compute it",
+            title="2b: float16 on CUDA and on a CPU",
             kind="collapse",
             curves=(
                 Curve(run=_COLLAPSE16, label="CUDA"),

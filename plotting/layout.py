@@ -14,12 +14,12 @@ from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Affine2D, Bbox, ScaledTranslation
 
-from plotting.panels import AIDS, ALERT, FACT, GREY, KIND, Line, entry
+from plotting.panels import AIDS, ALERT, FACT, GREY, KIND, WIDEST, Line, entry
 
 HEAD, FOOT = 14, 9.5  # points
 ABOVE = 0.95  # inches of title, ticks and label of a panel
 GAP = 0.1  # inches between title, panels, legend and foot
-NARROW = 26  # characters of a label where there is little room
+WIDTHS = (WIDEST, 26, 18)  # characters of a label, the less the less room there is
 CLEAR = 0.05  # inches around a legend inside the axes
 STEP = 0.04  # inches from point to point along a curve
 BESIDE = 1.1  # inches of a panel's width that are not its axes: ticks, label, space
@@ -233,12 +233,14 @@ def _below(axes, entries, width: float):
     return _columns(make, min(2, len(entries)), width)
 
 
-def _inside(axes, box, entries, narrow: bool) -> bool:
-    """Puts a legend where it covers nothing, if there is such a place; narrow: of wrapped text."""
+def _inside(axes, box, entries, narrow: int) -> bool:
+    """Puts a legend of no more characters a line where it covers nothing, if it can."""
     labels = [one.get_label() for one in entries]
-    if narrow:
-        for one in entries:
-            one.set_label(textwrap.fill(one.get_label(), NARROW))
+    if narrow < WIDEST and all(len(label) <= narrow for label in labels):
+        return False  # tried before
+    for one in entries:
+        if len(one.get_label()) > narrow:
+            one.set_label(textwrap.fill(one.get_label(), narrow))
     style = {"handles": entries, "frameon": True, "framealpha": 0.8, "edgecolor": "none"}
     trial = axes.legend(**style)
     place = room(axes, box, _size(trial))
@@ -288,13 +290,12 @@ def arrange(picture, panels, head: str, notes: str, foot: str, heights, columns:
     for k, ((axes, _), entries) in enumerate(zip(panels, own, strict=True)):
         if not entries:
             continue
-        boxes = [(wide / columns - BESIDE - bar, 0.97 * height) for height in heights]
-        tries = [
-            (part, box, n) for n in (False, True) for part, box in zip(axes, boxes, strict=False)
-        ]
+        tall = [*heights[: len(axes) - 1], sum(heights[len(axes) - 1 :])]  # the last has the rest
+        boxes = [(wide / columns - BESIDE - bar, 0.93 * height) for height in tall]
+        tries = [(part, box, n) for n in WIDTHS for part, box in zip(axes, boxes, strict=False)]
         if not any(_inside(part, box, entries, n) for part, box, n in tries):
             legend = _below(axes[-1], entries, wide / columns)
-            below[k // columns] = max(below[k // columns], _size(legend)[1])
+            below[k // columns] = max(below[k // columns], _size(legend)[1] + GAP)
     tall = set_height(sum(below))
     if key is not None:
         if free:

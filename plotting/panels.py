@@ -24,6 +24,7 @@ PERCENT = 100.0  # metrics.csv holds fractions
 COLLAPSE = 0.5  # where the paper says learning stops
 WIDEST = 40  # characters of a legend: it must not be wider than its panel
 COLLAPSE_2A = 0.4  # D13: where figures 2a, 8 and 9a draw their lines, under 50 %
+DELAYED = 0.95  # accuracy of training and of test set between which the delay is
 FEW = 5  # seeds from which on a band shows the quartiles and not the range
 
 # Okabe and Ito's colours: told apart with every common form of colour blindness.
@@ -270,10 +271,28 @@ def with_kinds(entries: list[Line2D]) -> list[Line2D]:
 
 
 def draw_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]:
-    """Test (solid) and training (dashed) accuracy, percent, against epochs."""
+    """Test (solid) and training (dashed) accuracy, percent, against epochs.
+
+    Of a single curve an arrow shows the delay, from 95 % of the training to 95 % of the test set.
+    """
     entries = plot_accuracies(axes[0], lines)
     epoch_axis(axes[0], end)
+    if len(lines) == 1:
+        _show_delay(axes[0], lines[0])
     return entries
+
+
+def _show_delay(axes, line: Line):
+    fitted, there = (line.first_epoch(f"{x}_accuracy", DELAYED) for x in ("train", "test"))
+    if None in (fitted, there) or there <= fitted:
+        return
+    level, words = PERCENT * DELAYED, f"delay {there - fitted:,.10g}"
+    arrow = {"arrowstyle": "<->", "color": "black", "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (there, level), (fitted, level), arrowprops=arrow)
+    wide = there - fitted > 0.3 * numpy.diff(axes.get_xlim())  # the words fit under the arrow
+    place = ((fitted + there) / 2, "center") if wide else (there, "left")
+    axes.annotate(words, (place[0], level), (6 * (not wide), -5), textcoords="offset points",
+                  ha=place[1], va="top", size=10.5)  # fmt: skip
 
 
 def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:

@@ -57,7 +57,7 @@ PANELS = (
     ),
     Panel(
         id="dimension lead",
-        title="Lead of the fall of the dimension",
+        title="Lead of the dimension's fall",
         kind="lead",
         curves=_CURVES,
         text="The sign is measured, not assumed (R8).",

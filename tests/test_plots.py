@@ -298,6 +298,32 @@ def test_a_run_that_ends_early_says_so_and_one_that_does_not_is_silent(places):
     assert ends(long, early) == ({(500, 50), (500, 100)}, ["stopped at 99 % test accuracy"])
 
 
+@pytest.mark.parametrize("late, shown", [(300, "delay 200"), (100, None)])
+def test_the_arrow_of_a_single_curve_spans_its_delay(late, shown, places):
+    test = [float(e >= late) for e in (0, 100, 200, 300, 400)]
+    run = Run(name="x", config=RunConfig(lr=0.5, num_epochs=400), quick=None)
+    write(places["runs_root"], run, test_accuracy=test, train_accuracy=[0, 0.96, 1, 1, 1])
+    panel = Panel(id="x", title="x", kind="accuracy", curves=(Curve(run=run, label="x"),))
+    picture = plots.draw_figure(Figure(id="x", title="x", claim="", panels=(panel,)), **places)
+    arrows = [t for t in picture.axes[0].texts if getattr(t, "arrow_patch", None)]
+    assert [(t.xyann, t.xy) for t in arrows] == ([((100, 95), (300, 95))] if shown else [])
+    assert [t.get_text() for t in picture.axes[0].texts if t.get_text()] == [shown] * bool(shown)
+
+
+def test_the_foot_is_one_line_that_names_the_panels_of_other_seeds(places):
+    for run in FIGURE_6.runs:
+        for seed in range(42, 47) if run in [c.run for c in FIGURE_6.panels[2].curves] else [42]:
+            write(places["results_root"], run, seed)
+    picture = plots.draw_figure(FIGURE_6, **places)
+    foot = picture.texts[-1].get_text()
+    assert " ".join(foot.split()) == (
+        "subtraction, addition mod 113 (40 %, 60 % of the pairs) · seed 42 · (b): seeds 42 to 46,"
+        " median and quartiles (n = 5) · published results"
+    )
+    picture.draw_without_rendering()
+    assert picture.texts[-1].get_window_extent().x1 <= picture.bbox.width
+
+
 def test_curves_that_panels_share_stand_once_in_a_legend_of_the_figure(places):
     for run in FIGURE_4.runs:
         write(places["runs_root"], run)
