@@ -209,6 +209,8 @@ def draw_figure(
                 for c in panel.curves
             ]
             entries = _draw_panel(axes, panel, lines, size, make)
+            # What the title says of the only curve needs no entry.
+            entries = [e for e in entries if len(lines) > 1 or e.get_label() != panel.title]
             _name_panel(axes[0], panel, letter, lines, size, per_panel, wide / columns)
             drawn.append((axes, entries))
         _share_y([(p, axes) for p, (axes, _) in zip(figure.panels, drawn, strict=True)])

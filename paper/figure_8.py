@@ -152,7 +152,7 @@ FIGURE = Figure(
     panels=tuple(
         Panel(
             id=f"8{letter}",
-            title=title.capitalize(),
+            title=f"Rate over the {title}",
             kind="collapse",
             curves=(
                 Curve(run=free, label="plain", published=PUBLISHED[0]),

@@ -21,6 +21,7 @@ ABOVE = 0.95  # inches of title, ticks and label of a panel
 GAP = 0.1  # inches between title, panels, legend and foot
 WIDTHS = (WIDEST, 26, 18)  # characters of a label, the less the less room there is
 CLEAR = 0.05  # inches around a legend inside the axes
+LARGER = 1.03  # letters are wider at a low resolution
 STEP = 0.04  # inches from point to point along a curve
 BESIDE = 1.1  # inches of a panel's width that are not its axes: ticks, label, space
 
@@ -243,7 +244,8 @@ def _inside(axes, box, entries, narrow: int) -> bool:
             one.set_label(textwrap.fill(one.get_label(), narrow))
     style = {"handles": entries, "frameon": True, "framealpha": 0.8, "edgecolor": "none"}
     trial = axes.legend(**style)
-    place = room(axes, box, _size(trial))
+    size = LARGER * numpy.array(_size(trial))
+    place = room(axes, box, size)
     trial.remove()
     if place:
         axes.legend(**style, loc=place, borderaxespad=0)
