@@ -9,6 +9,7 @@ from plotting.curves import find_replicates
 from plotting.panels import PERCENT, Line
 
 SCALES = {TEST: PERCENT, TRAIN: PERCENT, COLLAPSE: PERCENT, NORM: 1.0}
+DRAWN = {"accuracy": (TEST, TRAIN), "collapse": (TEST, TRAIN, COLLAPSE), "weight_norm": (NORM,)}
 
 
 def differences(figure: Figure, seeds=None, runs_root=None, results_root=None) -> pandas.DataFrame:
@@ -26,7 +27,7 @@ def differences(figure: Figure, seeds=None, runs_root=None, results_root=None) -
         found, _ = find_replicates(curve.run, "full", seeds, runs_root, results_root)
         line = Line(curve.run, curve.label, "", found)
         for column, points in curve.published.items() if found else ():
-            if any(column not in r.metrics for r in found):
+            if column not in DRAWN[panel.kind] or any(column not in r.metrics for r in found):
                 continue
             row = {"panel": panel.id, "curve": curve.label, "column": column}
             if column == COLLAPSE:

@@ -449,8 +449,10 @@ def test_the_largest_difference_from_a_published_curve_is_measured(places, capsy
     assert accuracy["largest difference"] == "+20.0" and accuracy["at epoch"] == "300"
     assert accuracy["median difference"] == "15.0"  # 5 at 50, between the rows; 1 at 0
     assert (collapse["ours"], collapse["largest difference"]) == (300, "+100 epochs")
-    for later in FIGURE_1.runs:
+    for later in {r.name: r for r in (*FIGURE_1.runs, *FIGURE_4.runs)}.values():
         write(places["runs_root"], later)
+    once = differences(FIGURE_4, **places)[["curve", "column"]]
+    assert len(once) == 3 * 3 and not once.duplicated().any()  # two panels share their curves
     plots.measured("1", **places)
     assert "largest difference" in capsys.readouterr().out
     plots.measured("1", quick=True, **places)
