@@ -33,7 +33,7 @@ INTRO = (
 VARIATIONS = (
     ("One replicate of a figure; `./run_main_experiments.sh --figures 1 --seeds 42,43,44` makes"
      " several, drawn as their median with a band. `plots.show(\"1\", quick=True)` shows the quick"
-     " look, minutes instead of hours, which `./run_main_experiments.sh --figures 1 --quick` makes.",
+     " look, in minutes; `./run_main_experiments.sh --figures 1 --quick` makes it.",
      'plots.show("1", seeds=[42])'),
     ("The measurements of one run as a pandas table: a row per evaluation, fractions from 0 to 1."
      " `./run_main_experiments.sh --list` names the runs.",
