@@ -193,6 +193,7 @@ FIGURE = Figure(
         ),
         Panel(
             id="controls 4",
+            letter="",
             title="4: softmax on the product and on sparse parity",
             kind="collapse",
             curves=(
