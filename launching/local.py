@@ -4,6 +4,7 @@ Knows what a job costs and where its folder is, not what it computes. A run that
 writes is waited for; a failing run stops no other.
 """
 
+import os
 import shlex
 import signal
 import subprocess
@@ -140,7 +141,7 @@ class Local:
         try:
             task.job.folder.mkdir(parents=True, exist_ok=True)
             with open(task.log, "ab") as log:
-                log.write(f"$ {shlex.join(command)}\n".encode())
+                log.write(os.fsencode(f"$ {shlex.join(command)}\n"))
                 log.flush()
                 task.log_start, task.device, task.started = log.tell(), device, time.time()
             task.process = start(command, task.log)
