@@ -32,7 +32,7 @@ import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from configuration.interpreter import begin
 begin()
-open(os.environ["FAKE_EVENTS"], "a").write("draw " + " ".join(sys.argv[1:]) + "\\n")
+open(os.environ["FAKE_EVENTS"], "a", errors="surrogateescape").write("draw " + " ".join(sys.argv[1:]) + "\\n")
 print("figure drawn")
 """
 
