@@ -41,7 +41,7 @@ def main() -> int:
 
     def event(word):
         line = f"{word} {given.run} {given.seed} {given.device} {os.getpid()}\n"
-        with open(os.environ["FAKE_EVENTS"], "a", errors="surrogateescape") as events:
+        with open(os.environ["FAKE_EVENTS"], "a") as events:
             events.write(line)
 
     def wait_until(condition):

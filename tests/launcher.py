@@ -32,7 +32,8 @@ import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from configuration.interpreter import begin
 begin()
-open(os.environ["FAKE_EVENTS"], "a", errors="surrogateescape").write("draw " + " ".join(sys.argv[1:]) + "\\n")
+with open(os.environ["FAKE_EVENTS"], "ab") as events:
+    events.write(os.fsencode("draw " + " ".join(sys.argv[1:]) + "\\n"))
 print("figure drawn")
 """
 
@@ -91,7 +92,7 @@ class Launcher:
 
     def events(self, word=None) -> list[list[str]]:
         """Lines `word run seed device pid` in the order in which they happened."""
-        text = self.events_file.read_text() if self.events_file.exists() else ""
+        text = os.fsdecode(self.events_file.read_bytes()) if self.events_file.exists() else ""
         found = [line.split() for line in text.splitlines()]
         return [e for e in found if word in (None, e[0])]
 
