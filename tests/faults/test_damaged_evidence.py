@@ -79,7 +79,7 @@ def test_pictures_say_every_damaged_complete_run(damaged, tmp_path):
     missing = set(OF_A_COMPLETE_RUN) - named(" ".join(notes[1:]), declared)
     assert missing == set(UNSAID)
     (axes,) = drawn.axes
-    assert {len(x.get_xdata()) for x in axes.lines if len(x.get_xdata()) > 2} == {11}
+    assert {len(x.get_xdata()) for x in axes.lines if len(x.get_xdata()) > 2} == {9}
 
 
 def test_claims_say_every_damaged_complete_run(damaged, tmp_path):
@@ -102,7 +102,7 @@ def test_programs_read_what_there_is_of_every_damaged_unfinished_run(damaged, tm
     assert named(given.out, declared) == set(OF_A_RUN)
     drawn = plots.draw_figure(plots.CATALOG.figures()[0], runs_root=root, results_root=tmp_path)
     (axes,) = drawn.axes
-    assert {len(x.get_xdata()) for x in axes.lines if len(x.get_xdata()) > 2} == {11}
+    assert {len(x.get_xdata()) for x in axes.lines if len(x.get_xdata()) > 2} == {9}
 
 
 @pytest.mark.parametrize("fault", OF_A_COMPLETE_RUN)

@@ -31,7 +31,7 @@ OFTEN = ("--checkpoint_seconds", "0")
 
 
 @pytest.mark.parametrize("start", [dict, unfinished], ids=["from nothing", "from a checkpoint"])
-@pytest.mark.parametrize("pages", some(range(1, 18), 3))
+@pytest.mark.parametrize("pages", some(range(1, 18), 4))
 def test_run_on_a_full_disk_goes_on_when_there_is_space(pages, start, tmp_path):
     with Disk(tmp_path, "size=1m") as full:
         folder = put(start(), full.folder / "run")
@@ -95,7 +95,7 @@ def test_complete_run_may_only_be_read(tmp_path):
 LIMITS = (0, 1, 100, 500, 1000, 1500, 2000, 2400, 4000, 9000, 14000)
 
 
-@pytest.mark.parametrize("flags", [FLAGS, SAVING], ids=["rows", "weights"])
+@pytest.mark.parametrize("flags", some([SAVING, FLAGS], 2))
 @pytest.mark.parametrize("most", some(LIMITS, 2))
 def test_run_under_a_limit_of_file_sizes_goes_on_without_it(most, flags, tmp_path):
     folder = put({}, tmp_path / "run")
@@ -104,7 +104,7 @@ def test_run_under_a_limit_of_file_sizes_goes_on_without_it(most, flags, tmp_pat
     settles(folder, flags)
 
 
-@pytest.mark.parametrize("most", some(range(4, 20), 5))
+@pytest.mark.parametrize("most", some(range(4, 20), 8))
 def test_run_with_few_open_files_goes_on_with_more(most, tmp_path):
     def before():
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -170,7 +170,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("nth", some([0, 1, 2, 3, 5, 8], 3))
+@pytest.mark.parametrize("nth", some([3, 0, 1, 2, 5, 8], 9))
 @pytest.mark.parametrize("fault", CALLS)
 def test_run_goes_on_after_a_call_that_failed(fault, nth, tmp_path, monkeypatch):
     module, name, number = CALLS[fault]

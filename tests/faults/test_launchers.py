@@ -100,6 +100,7 @@ def test_launcher_stopped_and_continued_computes_each_run(launcher):
     assert finish(process).code == 0 and all_complete(launcher)
 
 
+@slow
 def test_child_that_is_killed_fails_alone_and_is_computed_next_time(launcher):
     process = launcher.start(*WORDS, fake=dict.fromkeys(RUNS, "slow"))
     launcher.wait_for("row", 3)
@@ -209,7 +210,7 @@ STREAMS = [
 ]
 
 
-@pytest.mark.parametrize("fault, numbers", some(STREAMS, 3))
+@pytest.mark.parametrize("fault, numbers", some(STREAMS, 6))
 def test_runs_are_computed_whatever_becomes_of_the_streams(fault, numbers, launcher):
     faults = [(fault, number) for number in numbers]
     given = finish(launcher.start(*WORDS, preexec_fn=lambda: spoil(faults)))

@@ -8,7 +8,7 @@ from experiment.figure import Curve, Figure, Panel, Run
 from experiment.quantity import at
 
 CONFIG = RunConfig(
-    lr=0.01, modulo=7, hidden_sizes=(8,), train_fraction=0.5, num_epochs=20, log_frequency=2
+    lr=0.01, modulo=7, hidden_sizes=(8,), train_fraction=0.5, num_epochs=16, log_frequency=2
 )
 
 
