@@ -14,8 +14,15 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("MKL_CBWR", "AVX2")
 slow = pytest.mark.skipif("not config.getoption('--slow')", reason="takes minutes: --slow")
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun with &: the scripts would ignore it
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Begun with & or nohup, the tests and what they start would ignore these.
+SIGNALS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGQUIT: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+for number, handler in SIGNALS.items():
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def pytest_addoption(parser):

@@ -205,8 +205,6 @@ class Child:
                 os.dup2(writer, number)
             sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - until it ends
             sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where nohup began the tests
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # or &
             os.fsync = unneeded
             before()
             interpreter.begin()

@@ -22,6 +22,7 @@ from faulty import (
     unfinished,
     whole,
 )
+from pictures import texts
 from tiny_figure import CONFIG, figure
 
 import claims
@@ -75,7 +76,7 @@ def test_launcher_computes_every_damaged_complete_run_again(damaged):
 def test_pictures_say_every_damaged_complete_run(damaged, tmp_path):
     root, declared = damaged(OF_A_COMPLETE_RUN, whole())
     drawn = plots.draw_figure(plots.CATALOG.figures()[0], runs_root=root, results_root=tmp_path)
-    notes = drawn.get_supxlabel().replace("\n", " ").split("not used")
+    notes = texts(drawn).split("not used")
     missing = set(OF_A_COMPLETE_RUN) - named(" ".join(notes[1:]), declared)
     assert missing == set(UNSAID)
     (axes,) = drawn.axes
