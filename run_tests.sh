@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint and tests; the arguments go to pytest:
+# Lint and tests, a process a core; the arguments go to pytest:
 #
 #   ./run_tests.sh
 #   ./run_tests.sh -q tests/test_launch.py -k busy
@@ -18,5 +18,5 @@ lint=0
 "$PYTHON" -P -m ruff check . || lint=1
 "$PYTHON" -P -m ruff format --check . || lint=1
 [ $lint = 0 ] || echo "lint failed, see above; the tests run all the same" >&2
-"$PYTHON" -P -m pytest "$@"
+"$PYTHON" -P -m pytest -n auto --maxprocesses 8 "$@"
 exit $lint
