@@ -245,7 +245,7 @@ class Batches:
     def _draw(self, width):
         draw = ORDERS[self.order]
         drawn = torch.stack([draw(self.n, width) for _ in range(self.ahead)])
-        if self.device != "cpu":
+        if self.device.startswith("cuda"):
             drawn = drawn.pin_memory()  # only then does the copy not wait for the device
         return drawn.to(self.device, non_blocking=True)
 

@@ -25,15 +25,16 @@ import re
 import shlex
 import subprocess
 from dataclasses import fields
+from functools import partial
 from importlib.util import find_spec
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 import paper
 import related
-from configuration import runs
+from configuration import devices, runs
 from configuration.config import RunConfig
-from configuration.flags import Parser, add_own_file, device_name
+from configuration.flags import Parser, add_own_file
 from configuration.interpreter import end, require, told
 from experiment.catalog import Catalog
 from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
@@ -48,18 +49,17 @@ HERE = Path(__file__).resolve().parent
 TRAIN, PLOTS = HERE / "train.py", HERE / "plots.py"
 NOTEBOOK, RELATED_NOTEBOOK = HERE / "paper_plots.ipynb", HERE / "related_plots.ipynb"
 SCRIPT = "run_main_experiments.sh"
-# One such MLP leaves a GPU almost idle. A guess: it was not measured on a GPU.
+# One such MLP leaves a GPU almost idle, and keeps a core busy. A guess: not measured on a GPU.
 JOBS_PER_GPU = 4
-# Any of these means torch may find a GPU (NVIDIA, AMD, WSL); only then is torch worth asking.
-GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 # False where --list and --dry-run run before the first start has made the environment.
 INSTALLED = find_spec("torch") is not None
 PYTHON = sys.executable if INSTALLED else str(HERE / ".venv/bin/python")
 
 
-def train_command(job: Job, device: str, force=False, train=TRAIN) -> list[str]:
+def train_command(job: Job, device: str, *, force=False, change=False, train=TRAIN) -> list[str]:
     """The command line of one run: absolute paths, so that it can be pasted in any folder."""
     command = [PYTHON, str(train), *job.arguments(), "--device", device, "--threads", "1"]
+    command += ["--allow_device_change"] if change else []
     return command + (["--force"] if force else [])
 
 
@@ -105,11 +105,12 @@ def make_parser() -> Parser:
         " combination of several such lists, such as weight_decay=0.5,1,2; switches: true, false;"
         " several widths: 200x200; no value: None",
     )
-    take_list("--device", "cpu, cuda:0, cuda:1 ... [cuda:0 where there is one, else cpu]")
+    take_list("--device", "cpu, cuda:0, cuda:1 ..., mps [cuda:0 where one computes, else cpu]")
     parser.add_argument(
         "--jobs",
         metavar="N",
-        help=f"runs at once on each device [cpu: cores, cuda: {JOBS_PER_GPU}]",
+        help=f"runs at once on each device [cpu: cores; GPU: {JOBS_PER_GPU}, together at most"
+        " cores, or 1 where its compute mode is exclusive]",
     )
     default = ", ".join(map(str, DEFAULT_SEEDS))
     take_list(
@@ -134,6 +135,11 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--dry-run", action="store_true", help="print the command lines; run none")
     parser.add_argument("--force", action="store_true", help="finished runs again from step 0")
+    parser.add_argument(
+        "--allow_device_change",
+        action="store_true",
+        help="go on with what a CPU, or another model of GPU, has begun",
+    )
     parser.add_argument("--runs", metavar="DIR", help="where the runs are kept [runs]")
     parser.add_argument("--out", metavar="DIR", help="where the pictures go [figures]")
     parser.add_argument(
@@ -167,9 +173,8 @@ def parse_seeds(words) -> list[int] | None:
 
 def parse_devices(words) -> list[str]:
     """Device names in one spelling; whether this machine has them is `check_devices`'s question."""
-    found = map(device_name, split_list("--device", words, "cpu or cuda:0"))
-    names = (f"cuda:{int(w[5:] or 0)}" if w.startswith("cuda") else w for w in found)
-    return list(dict.fromkeys(names))
+    found = split_list("--device", words, "cpu or cuda:0")
+    return list(dict.fromkeys(map(devices.device_name, found)))
 
 
 def parse_number(flag: str, word, kind, least, remedy: str):
@@ -182,41 +187,34 @@ def parse_number(flag: str, word, kind, least, remedy: str):
     return value
 
 
-def count_gpus() -> int:
-    """Number of GPUs torch can use; asks torch (seconds) only where there may be one."""
-    if not any(os.path.exists(path) for path in GPU_FILES):
-        return 0
-    if not INSTALLED:
-        return len(list(Path("/dev").glob("nvidia[0-9]*"))) or 1  # as far as one can see
-    ask = "import torch; print(torch.cuda.device_count())"
-    command = [sys.executable, "-P", "-c", ask]  # -P: not the torch.py of the working directory
-    answer = subprocess.run(command, capture_output=True, text=True)
-    return int(answer.stdout) if answer.returncode == 0 else 0
-
-
-def check_devices(devices: list[str]) -> list[str]:
-    """The devices to use: those asked for, else cuda:0 where there is one, else the CPU.
+def check_devices(names: list[str]) -> dict[str, devices.Found]:
+    """The devices to use: those asked for, else cuda:0 where it computes, else the CPU.
 
     Raises:
-        ValueError: one of them is not here.
+        ValueError: one of them cannot be used.
     """
-    if devices == ["cpu"]:
-        return devices
-    present = count_gpus()
-    for device in devices:
-        if device != "cpu" and int(device[5:]) >= present:
-            raise ValueError(f"device {device} is not available here; use --device cpu")
-    if not devices:
-        devices = ["cuda:0"] if present else ["cpu"]
-        note(f"no --device given: using {'cuda:0' if present else 'the CPU, there is no GPU here'}")
-    return devices
+    if names:
+        return devices.check(names)
+    its = devices.probe(["cuda:0"])["cuda:0"]
+    if its.reason is None:
+        note("no --device given: using cuda:0")
+        return {"cuda:0": its}
+    why = "there is no GPU here"
+    if its.reason != devices.ABSENT:
+        why = f"cuda:0 cannot be used ({its.reason}); {devices.remedy(its.reason)}"
+    note(f"no --device given: using the CPU, {why}")
+    return {"cpu": devices.Found()}
 
 
-def default_jobs(device: str) -> int:
-    if device != "cpu":
-        return JOBS_PER_GPU
+def default_slots(found: dict[str, devices.Found]) -> dict[str, int]:
+    """How many runs each device takes at once: together as many as cores, a GPU at most four."""
     usable = getattr(os, "sched_getaffinity", None)  # not everywhere
-    return len(usable(0)) if usable else os.cpu_count() or 1
+    cores = len(usable(0)) if usable else os.cpu_count() or 1
+    gpus = [name for name in found if name != "cpu"]
+    each = max(1, min(JOBS_PER_GPU, cores // max(1, len(gpus))))
+    slots = {name: 1 if found[name].exclusive else each for name in gpus}
+    left = max(1, cores - sum(slots.values()))
+    return {name: slots.get(name, left) for name in found}
 
 
 def note(text: str):
@@ -233,11 +231,11 @@ def short(path) -> str:
 # ---------------------------------------------------------------------------------- what is asked
 
 
-def dry_run(jobs, slots: dict[str, int], force: bool, train):
-    """Prints the command lines; devices in turn, as far as slots go."""
+def dry_run(jobs, slots: dict[str, int], command):
+    """Prints the command lines, command(job, device); devices in turn, as far as slots go."""
     in_turn = [d for i in range(max(slots.values())) for d in slots if i < slots[d]]
     for job, device in zip(jobs, cycle(in_turn), strict=False):
-        print(shlex.join(train_command(job, device, force, train)))
+        print(shlex.join(command(job, device)))
 
 
 def check_writable(root: Path, flag: str):
@@ -387,7 +385,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         varied = {} if options.vary is None else parse_vary(options.vary)
         options.size = asked_size(options.size, options.quick)
         seeds = parse_seeds(options.seeds)
-        devices = parse_devices(options.device)
+        names = parse_devices(options.device)
         jobs_each = (
             None
             if options.jobs is None
@@ -415,26 +413,33 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             return report(figures, options)
         if not options.dry_run:
             require("torch", "numpy", "pandas", "matplotlib", "tqdm", load=find_spec)
-        slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
+        due = [job for job in jobs if is_due(job)]
+        wanted = jobs if options.force else due
+        for job, name in product(wanted, names):
+            devices.check_precision(name, job.config)
+        found = check_devices(names)
+        slots = dict.fromkeys(found, jobs_each) if jobs_each else default_slots(found)
         if not options.dry_run:
             check_writable(options.root, "--runs")
             check_writable(Path(options.out) if options.out else HERE / "figures", "--out")
-        due = [job for job in jobs if is_due(job)]
     except (ValueError, OSError) as error:
         note(str(error))
         return 2
-    wanted = jobs if options.force else due
+    command = partial(
+        train_command, force=options.force, change=options.allow_device_change, train=train
+    )
     if options.dry_run:
         if not INSTALLED:
             note(f"{PYTHON} is made by the first start without --dry-run")
         if not wanted:
             note(f"nothing to do: {count(len(jobs), 'run')} finished already")
-        dry_run(wanted, slots, options.force, train)
+        dry_run(wanted, slots, command)
         return told()
+    os.environ[devices.PROBED] = " ".join(found)
     local = Local(
         wanted,
         slots,
-        command=lambda job, device, force: train_command(job, device, force, train),
+        command=lambda job, device, force: command(job, device, force=force),
         force=options.force,
     )
     announce(local, len(jobs) - len(wanted))

@@ -2,8 +2,8 @@
 
     python metrics.py --columns     # each column: unit, definition, source
 
-Nothing here moves a value to the host; `measure` returns 0-dimensional tensors on the device of the
-run, and the caller fetches a whole row at once.
+Nothing here moves a value to the host, where the device has float64; `measure` returns
+0-dimensional tensors on the device of the run, and the caller fetches a whole row at once.
 
 Letters: N examples, C classes.
 """
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 # pairs at most, go in one piece. 150,000 sequences of 4 tokens through two layers of width 128 with
 # 1,996 logits each take 0.2 GB, with their gradient 0.3 GB.
 WHOLE, PIECE = 2**15, 2**13
+NO_FLOAT64 = ("mps",)  # devices; what is summed in float64 goes to the CPU from there
 
 # column -> (unit, definition, source)
 COLUMNS = {
@@ -120,6 +121,11 @@ COLUMNS = {
 }
 
 
+def double(x: Tensor) -> Tensor:
+    """x in float64, which is on the CPU where its device has none."""
+    return (x.cpu() if x.device.type in NO_FLOAT64 else x).double()
+
+
 def slices(inputs: Tensor) -> list[slice]:
     """Consecutive slices of the rows of inputs (N, T): one, or PIECE tokens each (see WHOLE)."""
     places = 1 if inputs.is_floating_point() else inputs[0].numel()
@@ -173,7 +179,7 @@ def softmax_collapse(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> tup
     wrong, which the published metric counts as collapsed.
     """
     published, label = is_collapsed(logits, targets, dtype)
-    return published.double().mean(), label.double().mean()
+    return double(published).mean(), double(label).mean()
 
 
 def is_collapsed(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -193,7 +199,7 @@ def is_collapsed(logits: Tensor, targets: Tensor, dtype: torch.dtype) -> tuple[T
 
 def norms(tensors: Iterable[Tensor]) -> list[Tensor]:
     """L2 norm of each tensor, accumulated in float64."""
-    return [t.detach().double().square().sum().sqrt() for t in tensors]
+    return [double(t.detach()).square().sum().sqrt() for t in tensors]
 
 
 def total_norm(parts: list[Tensor]) -> Tensor:
@@ -205,7 +211,7 @@ def cosine(a: Iterable[Tensor], b: Iterable[Tensor]) -> list[Tensor]:
     """Cosine of each pair of tensors, then of their concatenations, in float64; 0/0 is NaN."""
     dots, na, nb = [], [], []
     for x, y in zip(a, b, strict=True):
-        x, y = x.detach().double().flatten(), y.detach().double().flatten()
+        x, y = double(x.detach()).flatten(), double(y.detach()).flatten()
         dots.append(x @ y)
         na.append(x @ x)
         nb.append(y @ y)
@@ -235,9 +241,9 @@ def absorption(
         absorbed.append((w - lr * g == w).sum())
         zero.append((g == 0).sum())
         sizes.append(w.numel())
-    sizes = torch.tensor([*sizes, sum(sizes)], dtype=torch.float64, device=absorbed[0].device)
-    counts = (torch.stack([*c, torch.stack(c).sum()]) for c in (absorbed, zero))
-    absorbed, zero = (list(c.double() / sizes) for c in counts)
+    counts = [double(torch.stack([*c, torch.stack(c).sum()])) for c in (absorbed, zero)]
+    sizes = torch.tensor([*sizes, sum(sizes)], dtype=torch.float64, device=counts[0].device)
+    absorbed, zero = (list(c / sizes) for c in counts)
     return absorbed, zero
 
 
@@ -294,14 +300,14 @@ def measure(
 
             terms, right, *rest = by_example(model, inputs, targets, quantities)
             found[f"{name}_loss"] = terms.mean()
-            found[f"{name}_accuracy"] = right.sum().double() / len(targets)  # D8: exact
+            found[f"{name}_accuracy"] = double(right.sum()) / len(targets)  # D8: exact
             if top5:
-                extra[f"{name}_top5"] = rest.pop(0).sum().double() / len(targets)
+                extra[f"{name}_top5"] = double(rest.pop(0).sum()) / len(targets)
             if name == "train":
                 found["softmax_collapse"], found["softmax_collapse_label"] = (
-                    collapsed.double().mean() for collapsed in rest
+                    double(collapsed).mean() for collapsed in rest
                 )
-                found["zero_terms"] = (terms == 0).double().mean()
+                found["zero_terms"] = double(terms == 0).mean()
         row = {f"{s}_{q}": found.pop(f"{s}_{q}") for q in ("loss", "accuracy") for s in sets}
         row |= found
         names, weights = zip(*model.named_parameters(), strict=True)
@@ -330,7 +336,7 @@ def measure(
 
         row |= attention.measure(model, data.train_inputs)
     model.train(training)
-    return {k: v.double() for k, v in row.items()}
+    return {k: double(v) for k, v in row.items()}
 
 
 def columns_in_words(width: int) -> str:

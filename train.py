@@ -25,14 +25,13 @@ from pathlib import Path
 
 import paper
 import related
-from configuration import runs
+from configuration import devices, runs
 from configuration.config import RunConfig
 from configuration.flags import (
     OneLineHelp,
     Parser,
     add_config_flags,
     add_own_file,
-    device_name,
     given_fields,
     own_file,
 )
@@ -62,35 +61,46 @@ def train(
     checkpoint_seconds: float = 60.0,
     stop_asked=lambda: False,
     report=lambda row, total: None,
+    environment=None,
+    allow_device_change: bool = False,
 ) -> dict:
     """Trains from the folder's checkpoint, or from step 0, to the end or to --stop_at's level.
 
     Args:
         config: what to run.
         folder: an entered RunFolder for it.
-        device: where; "cpu" or "cuda:N".
+        device: where; "cpu", "cuda:N" or "mps".
         compile: run the update under torch.compile.
         checkpoint_seconds: at most this much work is lost to a kill.
         stop_asked: asked after every update; True writes a checkpoint and raises Stopped.
         report: called with each new row and the total number of steps.
+        environment: called once the device is ready; what env.json holds of this start.
+        allow_device_change: go on with what another kind of device has begun.
 
     Returns:
         The summary, as written.
 
     Raises:
         Stopped: a checkpoint is written.
-        runs.RunError: the folder is damaged or cannot be written.
+        runs.RunError: the folder is damaged or cannot be written, or another kind of device began.
     """
-    from training.session import (
-        Session,  # here, so that bad input is answered before torch is loaded
-    )
+    # Here, so that bad input is answered before torch is loaded.
+    from training.devices import differs, identity
+    from training.session import Session
 
     session = Session(config, device, compile)
     state = folder.load_checkpoint(map_location="cpu")
-    step, seconds_before = 0, 0.0
+    step, seconds_before, now = 0, 0.0, identity(device)
     diverged_at = stopped_at = None
     if state is not None:
         try:
+            then = state.get("device")  # older checkpoints do not say
+            if then and differs(then, now) and not allow_device_change:
+                raise runs.RunError(
+                    f"{folder.path} was computed on {then['kind']} ({then['name']}) and"
+                    f" {now['kind']} ({now['name']}) rounds otherwise; continue it there, mix them"
+                    " with --allow_device_change, or start it again with --force"
+                )
             session.restore(state)
             step, seconds_before = state["step"], float(state["seconds"])
             diverged_at, stopped_at = state["diverged_at"], state["stopped_at"]
@@ -101,6 +111,8 @@ def train(
             raise runs.RunError(
                 f"{path} is not of this run ({reason}); {runs.again(folder.path)}"
             ) from None
+    if environment is not None:
+        folder.write_env(environment(), step)
     started = saved = time.monotonic()
 
     def seconds():
@@ -210,7 +222,7 @@ def make_parser() -> Parser:
     machine = parser.add_argument_group(
         "machine: changes nothing that is computed but its rounding"
     )
-    machine.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [cpu]")
+    machine.add_argument("--device", default="cpu", help="cpu, cuda:N or mps [cpu]")
     machine.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads [1]")
     machine.add_argument("--compile", action="store_true", help="update under torch.compile")
     machine.add_argument(
@@ -219,6 +231,11 @@ def make_parser() -> Parser:
         default=60.0,
         metavar="S",
         help="between checkpoints [60]",
+    )
+    machine.add_argument(
+        "--allow_device_change",
+        action="store_true",
+        help="go on with what a CPU, or another model of GPU, has begun",
     )
     add_config_flags(parser)
     return parser
@@ -254,28 +271,13 @@ def resolve(arguments, catalog=CATALOG) -> tuple[RunConfig, Path]:
             raise ValueError(f"--{flag} '' is empty; name a folder, or drop it")
     if arguments.run_dir:
         folder = Path(arguments.run_dir)
-    device_name(arguments.device)
+    arguments.device = devices.device_name(arguments.device)
+    devices.check_precision(arguments.device, config)
     if arguments.threads < 1:
         raise ValueError(f"threads {arguments.threads}: at least 1")
     if not arguments.checkpoint_seconds >= 0:
         raise ValueError(f"checkpoint_seconds {arguments.checkpoint_seconds}: 0 or more")
     return config, folder
-
-
-def check_device(name: str):
-    """Raises ValueError, one line, for a device this machine does not have."""
-    import torch
-
-    kind, _, index = name.partition(":")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name} is not available here; use --device cpu")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, on the CPU or a GPU, or Python could not allocate."""
-    words = ("out of memory", "can't allocate memory", "Storage size calculation overflowed")
-    lacks = isinstance(error, MemoryError) or isinstance(error.__context__, MemoryError)
-    return lacks or any(word in str(error) for word in words)
 
 
 def printer(interval: float = 10.0):
@@ -309,8 +311,10 @@ def main(argv=None) -> int:
         if runs.is_complete(path) and not arguments.force and runs.read_config(path) == config:
             print(f"{path} is complete; --force runs it again")
             return 0
+        if argv is None and arguments.device == "cpu":  # a process of its own, before torch asks
+            os.environ.update(devices.HIDDEN)
         require("pandas", "torch")  # in this order: without NumPy torch warns, pandas says so
-        check_device(arguments.device)
+        devices.check([arguments.device])
         import torch
 
         torch.set_num_threads(arguments.threads)
@@ -319,7 +323,6 @@ def main(argv=None) -> int:
                 return 0  # finished while this process was starting
             if arguments.force:
                 folder.clear()
-            folder.write_env(environment(arguments, config))
             print(f"writing {path}", flush=True)
             summary = train(
                 config,
@@ -329,6 +332,8 @@ def main(argv=None) -> int:
                 checkpoint_seconds=arguments.checkpoint_seconds,
                 stop_asked=lambda: bool(stop),
                 report=printer(),
+                environment=lambda: environment(arguments, config),
+                allow_device_change=arguments.allow_device_change,
             )
     except Stopped as error:
         print(f"{error}; start it again to continue", flush=True)
@@ -343,13 +348,10 @@ def main(argv=None) -> int:
         print(f"train.py: {error}; choose another --run_dir or --runs", file=sys.stderr)
         return 2
     except Exception as error:
-        if own is not None and not is_out_of_memory(error):
-            print(f"train.py: {blame(error, own)}", file=sys.stderr)
-            return 2
-        if not is_out_of_memory(error):
+        line = devices.trouble(error, arguments.device)
+        if line is None and own is None:
             raise
-        reason = str(error).strip().split("\n")[0][:200]
-        print(f"train.py: out of memory ({reason}); choose a smaller run", file=sys.stderr)
+        print(f"train.py: {line or blame(error, own)}", file=sys.stderr)
         return 2
     if summary["diverged_at_step"] is not None:
         print(f"diverged: not finite at step {summary['diverged_at_step']}; its rows are kept")

@@ -200,16 +200,3 @@ def given_fields(namespace: argparse.Namespace) -> dict:
     given = {k: v for k, v in vars(namespace).items() if k in names}
     # A list is one word or several, each of one number or several.
     return {k: sum(v, ()) if isinstance(v, list) else v for k, v in given.items()}
-
-
-def device_name(word: str) -> str:
-    """cpu, cuda or cuda:N; whether this machine has it is another question.
-
-    Raises:
-        ValueError: any other word; one line.
-    """
-    if word == "mps":
-        raise ValueError("device mps has no float64, which StableMax needs; use --device cpu")
-    if not re.fullmatch("cpu|cuda(:[0-9]+)?", word, re.ASCII):
-        raise ValueError(f"unknown device '{word}'; choose from cpu, cuda:0, cuda:1 ...")
-    return word

@@ -1,7 +1,7 @@
 """A run folder: the only file that knows its file names, its formats and its rules.
 
     config.json     exactly the RunConfig, written before the first step, refused if different later
-    env.json        commit, versions, device, threads, command line, start time
+    env.json        commit, versions, device, threads, command line, start time; every start so far
     metrics.csv     one row per evaluation, appended and flushed; row 0 is the initial network
     weights.bin     with --save_weights: all weights at each row; 16 bytes of header, then the rows
     checkpoint.pt   everything a bit-identical continuation needs; replaced atomically
@@ -49,6 +49,7 @@ THRESHOLDS = {
     "test_accuracy": (0.1, 0.5, 0.9, 0.95, 0.99, 1.0),
     "softmax_collapse": (0.4, 0.5),
 }
+STARTED = ("started", "device", "device_flag")  # what env.json keeps of every start
 EXIT_BUSY = 75  # another process writes this folder (sysexits' EX_TEMPFAIL)
 EXIT_STOPPED = 76  # stopped on request with a checkpoint; start again to continue
 
@@ -462,8 +463,20 @@ class RunFolder:
         for name in (SUMMARY, CHECKPOINT, METRICS, WEIGHTS, ENV, *derived):
             (self.path / name).unlink(missing_ok=True)
 
-    def write_env(self, env: dict):
-        self._write_json(ENV, env)
+    def write_env(self, env: dict, step: int):
+        """Writes env.json: what computes from this step on, and in "starts" every start so far.
+
+        A start is {"started", "device", "device_flag", "step"}; of one that was written before
+        there were starts the step is not known, and left out.
+        """
+        try:
+            then = read_json(self.path / ENV)
+        except RunError:  # there is none, or it is damaged
+            then = {}
+        told = {name: then[name] for name in STARTED if name in then}
+        before = then.get("starts", [told] if told else [])
+        now = {name: env[name] for name in STARTED} | {"step": step}
+        self._write_json(ENV, env | {"starts": [*(before if type(before) is list else []), now]})
 
     def write_summary(self, summary: dict) -> dict:
         """Writes summary.json with its digests, and returns it."""

@@ -23,7 +23,9 @@ import launch
 from launching import local, processes
 local.BUSY_POLL = 0.1
 processes.PRELOAD = os.environ.get("FAKE_PRELOAD", "").split()
-launch.count_gpus = lambda: int(os.environ.get("FAKE_GPUS", 0))
+sys.path.insert(0, os.path.dirname(sys.argv[2]))
+from fake_devices import present
+launch.devices.probe = present(int(os.environ.get("FAKE_GPUS", 0)))
 end(lambda: launch.main(sys.argv[4:], train=sys.argv[2], plots=sys.argv[3]))
 """
 # Writes what it was asked for where the test looks for it.

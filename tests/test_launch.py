@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from fake_devices import present
 from house import CATALOG
 from launcher import ROOT, Launcher, is_alive, parent_of, wait_until
 
@@ -49,7 +50,7 @@ def front_door(tmp_path, monkeypatch, capsys):
     """front_door(*arguments, gpus=0) -> (exit code, stdout, stderr), in this process."""
 
     def call(*arguments, gpus=0):
-        monkeypatch.setattr(launch, "count_gpus", lambda: gpus)
+        monkeypatch.setattr(launch.devices, "probe", present(gpus))
         try:
             code = launch.main([*arguments, "--runs", str(tmp_path / "the runs")], train="train.py")
         except SystemExit as stop:
@@ -111,10 +112,13 @@ def test_a_list_of_devices_means_the_same_in_every_form(front_door):
         (["--jobs", "0"], "--jobs '0': choose a whole number from 1"),
         (["--jobs", "two"], "--jobs 'two': choose a whole number from 1"),
         (["--interval", "nan"], "--interval 'nan': choose seconds from 0.1"),
-        (["--device", "tpu"], "unknown device 'tpu'; choose from cpu, cuda:0, cuda:1 ..."),
+        (["--device", "tpu"], "unknown device 'tpu'; choose from cpu, cuda:0, cuda:1 ..., mps"),
         (["--device", "cuda:0"], "device cuda:0 is not available here; use --device cpu"),
         (["--device", "cpu,cuda:3"], "device cuda:3 is not available here; use --device cpu"),
-        (["--device", "mps"], "device mps has no float64, which StableMax needs; use --device cpu"),
+        (
+            ["--run", "add_stablemax", "--device", "cpu,mps"],
+            "device mps has no float64, which stablemax_precision 64 needs; use --device cpu",
+        ),
         (["--size", ""], "unknown size ''; choose from full, cpu, quick"),
         (["--size", "tiny"], "unknown size 'tiny'; choose from full, cpu, quick"),
         (["--size", "cpu", "--quick"], "--quick contradicts --size cpu; give one of them"),
@@ -140,6 +144,12 @@ def test_without_device_a_gpu_is_used_where_there_is_one_and_it_is_said(front_do
         lines = out.splitlines()
         assert len(lines) == 10 and all(f"--device {device} " in line for line in lines)
         assert err.startswith("no --device given: using")
+
+
+def test_a_change_of_device_is_allowed_to_every_run(front_door):
+    for words in ([], ["--allow_device_change"]):
+        _, out, _ = front_door("--dry-run", "--figures", "1", "--device", "cpu", *words)
+        assert {"--allow_device_change" in line for line in out.splitlines()} == {bool(words)}
 
 
 # ---------------------------------------------------------------------------------- the plan
@@ -721,13 +731,3 @@ def test_a_server_that_is_killed_later_takes_no_run_with_it(launcher):
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, ""), out
     assert sorted(e[1] for e in launcher.events("start")) == sorted(FIGURE_1)  # none twice
-
-
-def test_the_torch_of_the_working_directory_is_not_asked_for_gpus(tmp_path, monkeypatch):
-    (tmp_path / "torch.py").write_text("class cuda:\n    device_count = lambda: 99")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launch, "GPU_FILES", (str(tmp_path),))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "elsewhere"))
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "torch.py").write_text("class cuda:\n    device_count = lambda: 3")
-    assert launch.count_gpus() == 3

@@ -65,7 +65,7 @@ def test_every_flag_of_train_says_at_the_front_door_where_it_belongs(capsys):
     assert "train.py --run NAME --threads" in error(launch.main, ["--threads", "2"], capsys)
 
 
-@pytest.mark.parametrize("device", ["mps", "tpu", "cuda:x"])
+@pytest.mark.parametrize("device", ["tpu", "cuda:x"])
 def test_a_device_that_there_is_nowhere_is_refused_everywhere_in_the_same_words(device, capsys):
     of_train = error(train.main, ["--lr", "1", "--device", device], capsys)
     assert of_train.removeprefix("train.py: ") == error(launch.main, ["--device", device], capsys)

@@ -18,7 +18,7 @@ import optimizers
 import stablemax
 from configuration.config import RunConfig
 from tasks import images
-from training import builders, dimension, losses, update_rules
+from training import builders, devices, dimension, losses, update_rules
 
 # Losses whose gradient is taken row by row: in closed form, or where each row's rounding counts.
 BY_ROWS = (
@@ -35,6 +35,7 @@ class Session:
     def __init__(self, config: RunConfig, device: str = "cpu", compile: bool = False):
         if config.half_softmax == "cpu" and device != "cpu":
             raise ValueError(f"half_softmax 'cpu' on device {device}: use --device cpu")
+        devices.prepare(device)
         torch.manual_seed(config.seed)  # split, initial weights, permutations: one stream
         task = datasets.TASKS[config.dataset](config)
         self.config, self.device = config, device
@@ -258,8 +259,8 @@ class Session:
         diverged_at: int | None = None,
         stopped_at: int | None = None,
     ) -> dict:
-        on_gpu = self.device != "cpu"
         return {
+            "device": devices.identity(self.device),
             "step": step,
             "seconds": seconds,
             "diverged_at": diverged_at,
@@ -269,10 +270,11 @@ class Session:
             "decay": self.decay.state_dict() if self.decay is not None else None,
             "batches": self.batches.state_dict(),
             "rng": torch.get_rng_state(),
-            "device_rng": torch.cuda.get_rng_state(self.device) if on_gpu else None,
+            "device_rng": devices.random_state(self.device),
         }
 
     def restore(self, state: dict):
+        """Takes up what `state` gave; of another kind of device all but its random stream."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.decay is not None:
@@ -280,8 +282,9 @@ class Session:
         self.batches.load_state_dict(state["batches"])
         self.step = state["step"]
         torch.set_rng_state(state["rng"])
-        if state["device_rng"] is not None:
-            torch.cuda.set_rng_state(state["device_rng"], self.device)
+        of = state.get("device", {"kind": "cuda"})["kind"]  # older checkpoints do not say
+        if state["device_rng"] is not None and of == devices.kind(self.device):
+            devices.set_random_state(self.device, state["device_rng"])
 
 
 class Compiled:
@@ -292,12 +295,11 @@ class Compiled:
     Equal to the eager form within rounding on a CPU; not run on a GPU so far.
 
     Raises:
-        ValueError: without a C++ compiler, which torch.compile needs on a CPU.
+        ValueError: without the compiler that torch.compile needs.
     """
 
     def __init__(self, model, device):
-        if device == "cpu":
-            check_compiler()
+        check_compiler(device)
         self.forward = torch.compile(
             partial(self._forward, model),
             mode=None if device == "cpu" else "reduce-overhead",
@@ -315,13 +317,21 @@ class Compiled:
         logits.backward(gradient)
 
 
-def check_compiler():
-    """Raises ValueError, one line, where torch.compile would find no C++ compiler."""
-    names = [name for name in (os.environ.get("CXX"), "g++", "clang++") if name]
+def check_compiler(device: str):
+    """Raises ValueError, one line, where torch.compile would not find the compiler that it needs.
+
+    On a CPU that is a C++ compiler; on a GPU Triton compiles its launchers with a C compiler. For
+    mps there is nothing that was tried.
+    """
+    if device == "mps":
+        raise ValueError("--compile is for cpu and cuda; leave it out with --device mps")
+    of = ("CXX", "C++", "g++", "clang++") if device == "cpu" else ("CC", "C", "gcc", "clang")
+    variable, language, *names = of
+    names = [name for name in (os.environ.get(variable), *names) if name]
     if not any(map(shutil.which, names)):
         raise ValueError(
-            f"--compile needs a C++ compiler and there is no {' or '.join(names)}; install one, "
-            "set CXX to it, or leave --compile out"
+            f"--compile needs a {language} compiler and there is no {' or '.join(names)}; install"
+            f" one, set {variable} to it, or leave --compile out"
         )
 
 

@@ -385,13 +385,16 @@ def test_updates_compiled_to_machine_code_equal_eager_ones():
 
 def test_a_missing_compiler_is_named_with_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(ValueError) as error:
-        Session(settings("mlp", "softmax"), compile=True)
-    message = str(error.value)
-    assert "g++" in message and "leave --compile out" in message and "\n" not in message
-    monkeypatch.setenv("CXX", shutil.which("true", path="/bin:/usr/bin"))
-    session.check_compiler()  # a compiler that CXX names is taken
+    for device, variable, name in (("cpu", "CXX", "g++"), ("cuda:0", "CC", "gcc")):
+        monkeypatch.delenv(variable, raising=False)
+        with pytest.raises(ValueError) as error:
+            session.Compiled(None, device)
+        message = str(error.value)
+        assert name in message and "leave --compile out" in message and "\n" not in message
+        monkeypatch.setenv(variable, shutil.which("true", path="/bin:/usr/bin"))
+        session.check_compiler(device)  # a compiler that the variable names is taken
+    with pytest.raises(ValueError, match="leave it out with --device mps"):
+        session.check_compiler("mps")
 
 
 # ------------------------------------------------------------------------------ benchmark
