@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.plain import RUNS, PlainRun
 from configuration.config import RunConfig
-from training.environment import processor
+from training.devices import processor
 from training.session import Session
 
 # The fields that decide what a step computes; runs that agree in them are one kind.

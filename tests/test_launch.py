@@ -152,6 +152,20 @@ def test_a_change_of_device_is_allowed_to_every_run(front_door):
         assert {"--allow_device_change" in line for line in out.splitlines()} == {bool(words)}
 
 
+def test_runs_are_told_which_devices_have_been_asked(front_door, tmp_path, monkeypatch):
+    class Begun(Exception):
+        pass
+
+    def local(*_, **__):
+        raise Begun(os.environ[launch.devices.PROBED])
+
+    monkeypatch.setattr(launch, "Local", local)
+    monkeypatch.setenv(launch.devices.PROBED, "")
+    words = ("--figures", "1", "--device", "cpu,cuda:0", "--out", str(tmp_path))
+    with pytest.raises(Begun, match="^cpu cuda:0$"):
+        front_door(*words, gpus=1)
+
+
 # ---------------------------------------------------------------------------------- the plan
 
 

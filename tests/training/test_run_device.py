@@ -35,7 +35,8 @@ try:
 except SystemExit as end:
     import torch
     products = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    print(end.code, products, repr(os.environ.get("CUDA_VISIBLE_DEVICES")))
+    names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+    print(end.code, products, [os.environ.get(name) for name in names])
 """
 
 
@@ -48,7 +49,7 @@ def test_a_process_multiplies_in_float32_whatever_its_environment_says_and_a_cpu
     words = ["--lr", "0.01", "--modulo", "7", "--num_epochs", "1", "--run_dir", tmp_path]
     command = [sys.executable, "-c", AS_A_PROCESS, ROOT / "train.py", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "0 (False, False) ''"
+    assert done.stdout.splitlines()[-1] == "0 (False, False) ['', '', None]"
     assert json.loads((tmp_path / runs.ENV).read_text())["float32"] == {
         "matmul": "ieee", "cudnn.conv": "ieee", "cudnn.rnn": "ieee", "NVIDIA_TF32_OVERRIDE": "0"
     }  # fmt: skip
