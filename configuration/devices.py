@@ -94,11 +94,17 @@ def probe(names: Sequence[str], patience: float = PATIENCE) -> dict[str, Found]:
         else:
             # -P: not the torch.py of the working directory.
             command = [sys.executable, "-P", __file__, name]
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-            asked[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True, **pipes)
+            asked[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+            )  # fmt: skip
     end = time.monotonic() + patience
-    for name, process in asked.items():
-        found[name] = _answer(process, max(0.0, end - time.monotonic()), patience)
+    try:
+        for name, process in asked.items():
+            found[name] = _answer(process, max(0.0, end - time.monotonic()), patience)
+    finally:
+        for process in asked.values():
+            process.kill()  # and no wait: one that hangs in the driver does not end
     return found
 
 
@@ -107,7 +113,6 @@ def _answer(process, left: float, patience: float) -> Found:
         said = process.communicate(timeout=left)[0]
         return Found(**json.loads(said.splitlines()[-1]))
     except subprocess.TimeoutExpired:
-        process.kill()  # and no wait: one that hangs in the driver does not end
         process.stdout.close()
         return Found(f"no answer in {patience:g} s")
     except (IndexError, TypeError, ValueError):

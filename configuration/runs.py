@@ -149,6 +149,13 @@ def read_config(folder) -> RunConfig:
     return config
 
 
+def devices_of(env: dict) -> list[str]:
+    """The devices that computed a run, each once, in their order, by its env.json."""
+    starts = env.get("starts")
+    starts = [s for s in starts if type(s) is dict] if type(starts) is list else [env]
+    return list(dict.fromkeys(str(s["device"]) for s in starts if s.get("device")))
+
+
 def read_summary(folder) -> dict:
     """summary.json, after config.json and the rows were found to be those it was written for.
 

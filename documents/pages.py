@@ -182,7 +182,7 @@ def provenance() -> str:
         name = str(folder.parent.relative_to(ROOT / "results"))
         state = "" if runs.is_complete(folder) else " (unfinished)"
         made_by = (env["commit"] or "unknown")[:7] + "*" * env["uncommitted_changes"]
-        row = (name, made_by, env["device"], env["torch"], env["started"][:10])
+        row = (name, made_by, ", ".join(runs.devices_of(env)), env["torch"], env["started"][:10])
         seed = int(folder.name.removeprefix("seed_"))
         alike.setdefault(row, []).append(f"{seed}{state}")
     rows = [

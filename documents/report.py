@@ -183,7 +183,7 @@ def rows_of(replicate: Replicate, place: Path) -> str:
     folder = os.path.relpath(replicate.folder, place)
     env = replicate.folder / runs.ENV
     made = runs.read_json(env) if env.is_file() else {}
-    by = ", ".join(filter(None, ((made.get("commit") or "")[:7], made.get("device"))))
+    by = ", ".join(filter(None, ((made.get("commit") or "")[:7], *runs.devices_of(made))))
     return (
         f'{replicate.seed}: <a href="{escape(folder)}/{runs.METRICS}">rows</a>,'
         f' <a href="{escape(folder)}/{runs.CONFIG}">settings</a>'

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import signal
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -99,6 +100,20 @@ def test_a_gpu_that_hangs_is_given_up_and_the_others_have_their_answers(machine)
     found = devices.probe(["cuda:0", "cpu"], patience=0.2)
     assert found == {"cuda:0": Found("no answer in 0.2 s"), "cpu": Found()}
     assert "nvidia-smi" in devices.remedy(found["cuda:0"].reason)
+
+
+def test_nothing_that_was_asked_outlives_the_one_who_asks(machine, monkeypatch):
+    machine("time.sleep(600)")
+    asked = []
+
+    def stopped(process, *_):
+        asked.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(devices, "_answer", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        devices.probe(["cuda:0"])
+    assert asked[0].wait() == -signal.SIGKILL
 
 
 def test_a_device_that_is_not_there_is_absent(machine, monkeypatch):

@@ -58,6 +58,19 @@ def test_configuration_comes_back_equal_and_unknown_keys_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("env", "names"),
+    [
+        ({"device": "a CPU"}, ["a CPU"]),
+        ({"device": "b", "starts": [{"device": x} for x in "aba"]}, ["a", "b"]),
+        ({"device": "b", "starts": [{"device": "a"}, 3, {}]}, ["a"]),
+        ({"device": None, "starts": 3}, []),
+    ],
+)
+def test_all_devices_that_computed_a_run_are_named_once_in_their_order(env, names):
+    assert runs.devices_of(env) == names
+
+
+@pytest.mark.parametrize(
     ("change", "device", "arithmetic"),
     [
         ({"softmax_precision": 16}, "cpu", "cpu"),
