@@ -40,6 +40,7 @@ from configuration.flags import (
     own_file,
 )
 from configuration.interpreter import require
+from configuration.stacking import AND
 from configuration.variants import changes, variant_name
 from experiment.catalog import Catalog, blame
 from experiment.figure import asked_size
@@ -47,7 +48,6 @@ from training.course import Course, Stopped, advance
 from training.environment import environment
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
-AND = "--and"  # between the flags of runs that one process trains
 HERE = Path(__file__).resolve().parent
 
 

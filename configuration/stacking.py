@@ -8,10 +8,11 @@ from dataclasses import asdict
 from configuration.choices import definitions
 from configuration.config import RunConfig
 
+AND = "--and"  # on train.py's command line, between the flags of runs that one process trains
 # A loss is a sum over rows, so runs may have different ones and share the rest of a step.
 LOSS = (
-    "loss_function", "softmax_precision", "stablemax_precision", "half_softmax",
-    "softmax_temperature", "label_smoothing", "logit_norm_penalty",
+    "loss_function", "softmax_precision", "stablemax_precision", "softmax_temperature",
+    "label_smoothing", "logit_norm_penalty",
 )  # fmt: skip
 FREE = ("seed", "binary_operation", *LOSS)
 # What a run of a stack has as here: the rest draws random numbers in an update, or needs the norm
