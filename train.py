@@ -263,6 +263,8 @@ def train_together(argv, catalog, stop) -> int:
     check_device(arguments.device)
     import torch
 
+    from training.stacked import Stacked
+
     torch.set_num_threads(arguments.threads)
     with ExitStack() as folders:
         for config, path in found:
@@ -286,6 +288,7 @@ def train_together(argv, catalog, stop) -> int:
             courses,
             checkpoint_seconds=arguments.checkpoint_seconds,
             stop_asked=lambda: bool(stop),
+            stacked=Stacked,
         )
     for course in courses:
         tell(course.summary, course.config, course.folder.path)

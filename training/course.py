@@ -105,13 +105,14 @@ class Course:
         self.summary = self.folder.write_summary(summary)
 
 
-def advance(courses: list[Course], *, checkpoint_seconds: float, stop_asked) -> None:
+def advance(courses: list[Course], *, checkpoint_seconds: float, stop_asked, stacked=None) -> None:
     """Trains runs to their ends.
 
     Args:
         courses: one, or several of one `stacking.shape`.
         checkpoint_seconds: at most this much work is lost to a kill.
         stop_asked: asked after every update; True writes the checkpoints and raises Stopped.
+        stacked: makes of the sessions of several what updates them, `training.stacked.Stacked`.
 
     Raises:
         Stopped: the checkpoints are written.
@@ -126,23 +127,21 @@ def advance(courses: list[Course], *, checkpoint_seconds: float, stop_asked) -> 
             first = min(course.session.step for course in going)
             level = [course for course in going if course.session.step == first]
             later = [course.session.step for course in going if course.session.step > first]
-            _advance_level(
-                level, min(later, default=math.inf), saved, checkpoint_seconds, stop_asked
-            )
+            sessions = [course.session for course in level]
+            form = sessions[0] if len(level) == 1 else stacked(sessions)
+            until = min(later, default=math.inf)
+            _advance_level(level, form, until, saved, checkpoint_seconds, stop_asked)
 
 
-def _advance_level(level, until, saved, checkpoint_seconds, stop_asked):
-    """Trains runs that are at one step until one has ended, or up to the step `until`."""
+def _advance_level(level, form, until, saved, checkpoint_seconds, stop_asked):
+    """Trains runs that are at one step until one has ended, or up to the step `until`.
+
+    `form` is the session of the only one, or the stack of all.
+    """
     import torch
 
     since = time.monotonic()
-    if len(level) == 1:
-        form = level[0].session
-        torch.set_rng_state(form.stream)
-    else:
-        from training.stacked import Stacked
-
-        form = Stacked([course.session for course in level])
+    torch.set_rng_state(form.stream)  # a stack sets those of its runs itself
 
     def settle():
         """What the sessions and courses hold is as of now."""

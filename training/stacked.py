@@ -12,8 +12,7 @@ import torch
 
 import optimizers
 from configuration.stacking import LOSS
-from layers import stacked
-from training import builders
+from training import builders, stacked_network
 from training.session import Session
 
 AHEAD = 16  # epochs whose orders are drawn at once, run by run
@@ -37,9 +36,8 @@ class Stacked(Session):
         sessions = sorted(sessions, key=_loss)
         vars(self).update(vars(sessions[0]))  # configuration, schedule's choices, step: shared
         self.sessions = sessions
-        self.losses = [
-            (group[0], len(group)) for group in (list(g) for _, g in groupby(sessions, _loss))
-        ]
+        alike = [list(group) for _, group in groupby(sessions, _loss)]
+        self.losses = [(group[0], len(group)) for group in alike]
         columns = list(zip(*(s.weights for s in sessions), strict=True))
         self.weights = [torch.stack([w.detach() for w in ws]) for ws in columns]
         self.optimizer = self._make_optimizer()
@@ -48,15 +46,14 @@ class Stacked(Session):
             states = [s.optimizer.state[w] for s, w in zip(sessions, ws, strict=True)]
             if states[0]:  # a moment is stacked, the number of updates is the same of all
                 self.optimizer.state[stack] = {
-                    name: torch.stack([state[name] for state in states]) if value.dim() else value
+                    name: torch.stack([s[name] for s in states]) if value.dim() else value.clone()
                     for name, value in states[0].items()
                 }
         self._stack_data()
-        has_bias = self.model.has_bias
-        layers = self.weights[::2] if has_bias else self.weights
-        self._backpropagate = partial(
-            self._pass_back, layers, self.weights[1::2] if has_bias else []
-        )
+        layers, biases = self.weights, []
+        if self.model.has_bias:
+            layers, biases = self.weights[::2], self.weights[1::2]
+        self._backpropagate = partial(self._pass_back, layers, biases)
 
     def _make_optimizer(self):
         made = builders.make_optimizer(self.config, self.weights)
@@ -80,9 +77,9 @@ class Stacked(Session):
         if not x.is_floating_point():
             width = self.model.input_size
             if self.device == "cpu":
-                x = stacked.offset_positions(x, width)
+                x = stacked_network.offset_positions(x, width)
             else:  # on a GPU one product is less than the look-up and its gradient
-                x = stacked.multi_hot(x, width, self.weights[0].dtype)
+                x = stacked_network.multi_hot(x, width, self.weights[0].dtype)
         self._inputs = x
         self._targets = torch.stack([s.data.train_targets for s in self.sessions])  # (R, N)
         if not self.config.full_batch:
@@ -117,7 +114,7 @@ class Stacked(Session):
         return inputs, self._targets.flatten().index_select(0, chosen)
 
     def _pass_back(self, layers, biases, inputs, logit_gradient):
-        dw, db = stacked.stacked_network_gradients(inputs, layers, biases, logit_gradient)
+        dw, db = stacked_network.gradients(inputs, layers, biases, logit_gradient)
         for w, gradient in zip((*layers, *biases), (*dw, *db), strict=True):
             w.grad = gradient
 

@@ -23,7 +23,7 @@ def multi_hot(positions: Tensor, width: int, dtype: torch.dtype) -> Tensor:
 
 
 @torch.no_grad()
-def stacked_network_gradients(x, weights, biases, logit_gradient):
+def gradients(x, weights, biases, logit_gradient):
     """Gradients of all weights and biases of R networks, without a graph.
 
     Args:
