@@ -237,14 +237,26 @@ class Batches:
         """(B,) int64 indices of the next batch, on the device."""
         epoch, batch = divmod(self.taken, self.steps_per_epoch)
         if epoch == len(self.orders):
-            self.orders = self._draw(self.orders.shape[1])
+            self.orders = self._draw(self.ahead)
             self.taken, epoch = 0, 0
         self.taken += 1
         return self.orders[epoch, batch * self.batch_size : (batch + 1) * self.batch_size]
 
-    def _draw(self, width):
-        draw = ORDERS[self.order]
-        drawn = torch.stack([draw(self.n, width) for _ in range(self.ahead)])
+    @property
+    def held(self) -> int:
+        """Epochs whose orders are drawn and not over."""
+        return len(self.orders) - self.taken // self.steps_per_epoch
+
+    def prepare(self, epochs: int):
+        """Draws until the orders of so many epochs are held, and forgets those that are over."""
+        over, self.taken = divmod(self.taken, self.steps_per_epoch)
+        self.orders = self.orders[over:]
+        if len(self.orders) < epochs:
+            self.orders = torch.cat([self.orders, self._draw(epochs - len(self.orders))])
+
+    def _draw(self, epochs):
+        draw, width = ORDERS[self.order], self.orders.shape[1]
+        drawn = torch.stack([draw(self.n, width) for _ in range(epochs)])
         if self.device.startswith("cuda"):
             drawn = drawn.pin_memory()  # only then does the copy not wait for the device
         return drawn.to(self.device, non_blocking=True)

@@ -27,7 +27,7 @@ import subprocess
 from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
-from itertools import cycle, product
+from itertools import cycle, groupby, product
 from pathlib import Path
 
 import paper
@@ -36,9 +36,11 @@ from configuration import devices, runs
 from configuration.config import RunConfig
 from configuration.flags import Parser, add_own_file
 from configuration.interpreter import end, require, told
+from configuration.stacking import AND
 from experiment.catalog import Catalog
 from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
 from launching import progress
+from launching.batches import batches, in_words
 from launching.local import Local
 from launching.plan import RUNS, Job, is_finished, plan
 from launching.progress import count, duration, list_figures, list_jobs, makespan
@@ -56,11 +58,13 @@ INSTALLED = find_spec("torch") is not None
 PYTHON = sys.executable if INSTALLED else str(HERE / ".venv/bin/python")
 
 
-def train_command(job: Job, device: str, *, force=False, change=False, train=TRAIN) -> list[str]:
-    """The command line of one run: absolute paths, so that it can be pasted in any folder."""
-    command = [PYTHON, str(train), *job.arguments(), "--device", device, "--threads", "1"]
-    command += ["--allow_device_change"] if change else []
-    return command + (["--force"] if force else [])
+def train_command(batch, device: str, *, force=False, change=False, train=TRAIN) -> list[str]:
+    """The command line of the jobs of one process: absolute paths, to be pasted in any folder."""
+    machine = ["--device", device, "--threads", "1"]
+    machine += ["--allow_device_change"] if change else []
+    machine += ["--force"] if force else []
+    first, *others = ([*job.arguments(), *machine] for job in batch)
+    return [PYTHON, str(train), *first, *(word for words in others for word in (AND, *words))]
 
 
 # ---------------------------------------------------------------------------------- command line
@@ -109,8 +113,14 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        help=f"runs at once on each device [cpu: cores; GPU: {JOBS_PER_GPU}, together at most"
+        help=f"processes at once on each device [cpu: cores; GPU: {JOBS_PER_GPU}, together at most"
         " cores, or 1 where its compute mode is exclusive]",
+    )
+    parser.add_argument(
+        "--batch-runs",
+        metavar="N",
+        help="a process trains up to N runs of one shape together: seeds, operations, losses of one"
+        " MLP; the others run alone (docs/gpu.md) [1]",
     )
     default = ", ".join(map(str, DEFAULT_SEEDS))
     take_list(
@@ -231,11 +241,11 @@ def short(path) -> str:
 # ---------------------------------------------------------------------------------- what is asked
 
 
-def dry_run(jobs, slots: dict[str, int], command):
-    """Prints the command lines, command(job, device); devices in turn, as far as slots go."""
+def dry_run(parts, slots: dict[str, int], command):
+    """Prints the command lines, command(batch, device); devices in turn, as far as slots go."""
     in_turn = [d for i in range(max(slots.values())) for d in slots if i < slots[d]]
-    for job, device in zip(jobs, cycle(in_turn), strict=False):
-        print(shlex.join(command(job, device)))
+    for batch, device in zip(parts, cycle(in_turn), strict=False):
+        print(shlex.join(command(batch, device)))
 
 
 def check_writable(root: Path, flag: str):
@@ -262,14 +272,15 @@ def is_due(job: Job) -> bool:
         return True
 
 
-def announce(local: Local, skipped: int):
-    """Says what is going to happen, where, and for how long."""
+def announce(local: Local, skipped: int, parts=None):
+    """Says what is going to happen, where, and for how long; in which processes, if that is new."""
     jobs = len(local.waiting)
     finished = f", {skipped} finished already" if skipped else ""
     where = ", ".join(f"{device} ({slots} at once)" for device, slots in local.slots.items())
-    print(f"{count(jobs, 'run')} to compute on {where}{finished}")
+    what = in_words(parts) if parts else count(jobs, "run")
+    print(f"{what} to compute on {where}{finished}")
     if jobs and set(local.slots) == {"cpu"}:
-        seconds = makespan([task.left for task in local.waiting], local.slots["cpu"])
+        seconds = makespan(local.loads(local.waiting).values(), local.slots["cpu"])
         words = "at most" if any(task.job.may_stop for task in local.waiting) else "about"
         print(
             f"{words} {duration(seconds)} if this CPU is like the one of the estimates (see --list)"
@@ -277,9 +288,12 @@ def announce(local: Local, skipped: int):
 
 
 def report_failures(failed):
-    for task in failed:
-        print(f"\n{task.job.label} {task.failure}; the end of {short(task.log)}:")
-        for line in progress.log_tail(task.log, task.log_start):
+    processes = groupby(failed, lambda task: (task.log, task.log_start, task.failure))
+    for (log, log_start, failure), tasks in processes:
+        labels = ", ".join(task.job.label for task in tasks)
+        where = f"; the end of {short(log)}:" if log else ""
+        print(f"\n{labels} {failure}{where}")
+        for line in progress.log_tail(log, log_start) if log else ():
             print(f"    {line}")
 
 
@@ -391,19 +405,26 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             if options.jobs is None
             else parse_number("--jobs", options.jobs, int, 1, "choose a whole number from 1")
         )
+        most = 1
+        if options.batch_runs is not None:
+            remedy = "choose a whole number from 1"
+            most = parse_number("--batch-runs", options.batch_runs, int, 1, remedy)
         interval = parse_number(
             "--interval", options.interval, float, 0.1, "choose seconds from 0.1"
         )
         if options.list and run is None:
             list_figures(groups(named, catalog), seeds, options.root, named)
-            return told()
         where = {"size": options.size, "root": options.root, "own": own}
         if run is None:
             jobs = plan(figures, seeds=seeds, **where)
         else:
             jobs = sweep(run, varied, seeds=seeds or DEFAULT_SEEDS, **where)
+        parts = batches(jobs, most)
         if options.list:
-            list_jobs(jobs)
+            if run is not None:
+                list_jobs(jobs)
+            if most > 1:
+                print(f"--batch-runs {most}, size {options.size}: {in_words(parts)}")
             return told()
         if options.report:
             if run is not None:
@@ -428,22 +449,28 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     command = partial(
         train_command, force=options.force, change=options.allow_device_change, train=train
     )
+    wanted = jobs if options.force else due
+    folders = {job.folder for job in wanted}
+    parts = [[job for job in batch if job.folder in folders] for batch in parts]
+    parts = [batch for batch in parts if batch]
     if options.dry_run:
         if not INSTALLED:
             note(f"{PYTHON} is made by the first start without --dry-run")
         if not wanted:
             note(f"nothing to do: {count(len(jobs), 'run')} finished already")
-        dry_run(wanted, slots, command)
+        dry_run(parts, slots, command)
+        if most > 1 and wanted:
+            note(in_words(parts))
         return told()
     os.environ[devices.PROBED] = " ".join(found)
     local = Local(
-        wanted,
+        parts,
         slots,
-        command=lambda job, device, force: command(job, device, force=force),
+        command=lambda batch, device, force: command(batch, device, force=force),
         force=options.force,
     )
-    announce(local, len(jobs) - len(wanted))
-    local.run(progress.display(sum(slots.values()), interval))
+    announce(local, len(jobs) - len(wanted), parts if most > 1 else None)
+    local.run(progress.display(most * sum(slots.values()), interval))
     report_failures(local.failed)
     if local.signal:
         left = len(local.stopped) + len(local.busy) + len(local.waiting)

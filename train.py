@@ -4,6 +4,7 @@
     python train.py --lr 0.01 --train_fraction 0.4 --loss_function stablemax --num_epochs 4000
     python train.py --run add_softmax64 --lr 0.005           # a variant: add_softmax64-lr0.005
     python train.py --run add_stablemax --run_dir somewhere  # exactly there
+    python train.py --run add_stablemax --seed 1 --and --run add_stablemax --seed 2   # in one stack
 
 Started again it continues from its checkpoint; a finished run is left alone (--force to redo it).
 Exit codes: 0 complete, 2 bad input, 75 another process writes the folder, 76 stopped on request.
@@ -21,11 +22,13 @@ if __name__ == "__main__":
 import dataclasses
 import signal
 import time
+from contextlib import ExitStack
+from itertools import combinations, groupby
 from pathlib import Path
 
 import paper
 import related
-from configuration import devices, runs
+from configuration import devices, runs, stacking
 from configuration.config import RunConfig
 from configuration.flags import (
     OneLineHelp,
@@ -36,17 +39,15 @@ from configuration.flags import (
     own_file,
 )
 from configuration.interpreter import require
+from configuration.stacking import AND
 from configuration.variants import changes, variant_name
 from experiment.catalog import Catalog, blame
 from experiment.figure import asked_size
+from training.course import Course, Stopped, advance
 from training.environment import environment
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 HERE = Path(__file__).resolve().parent
-
-
-class Stopped(Exception):
-    """The run was asked to stop and has written its checkpoint."""
 
 
 # ---------------------------------------------------------------------------------- one run
@@ -84,98 +85,12 @@ def train(
         Stopped: a checkpoint is written.
         runs.RunError: the folder is damaged or cannot be written, or another kind of device began.
     """
-    # Here, so that bad input is answered before torch is loaded.
-    from training.devices import differs, identity
-    from training.session import Session
-
-    session = Session(config, device, compile)
-    state = folder.load_checkpoint(map_location="cpu")
-    step, seconds_before, now = 0, 0.0, identity(device)
-    diverged_at = stopped_at = None
-    if state is not None:
-        try:
-            then = state.get("device")  # older checkpoints do not say
-            if then and differs(then, now) and not allow_device_change:
-                raise runs.RunError(
-                    f"{folder.path} was computed on {then['kind']} ({then['name']}) and"
-                    f" {now['kind']} ({now['name']}) rounds otherwise; continue it there, mix them"
-                    " with --allow_device_change, or start it again with --force"
-                )
-            session.restore(state)
-            step, seconds_before = state["step"], float(state["seconds"])
-            diverged_at, stopped_at = state["diverged_at"], state["stopped_at"]
-            if type(step) is not int or not 0 <= step <= session.total_steps:
-                raise ValueError(f"step {step} of {session.total_steps}")
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            path, reason = folder.path / runs.CHECKPOINT, str(error).strip().split("\n")[0][:120]
-            raise runs.RunError(
-                f"{path} is not of this run ({reason}); {runs.again(folder.path)}"
-            ) from None
-    if environment is not None:
-        folder.write_env(environment(), step)
-    started = saved = time.monotonic()
-
-    def seconds():
-        return seconds_before + time.monotonic() - started
-
-    row_due = state is None  # a checkpoint's own row is in metrics.csv already
-    while True:
-        if row_due and session.is_logged(step):
-            row = session.row(step)
-            if config.save_weights:
-                folder.append_weights(session.flat_weights())
-            folder.append(row)
-            report(row, session.total_steps)
-            if not is_finite(row):
-                diverged_at = step
-            elif session.has_reached_its_goal(row):
-                stopped_at = step
-        if step == session.total_steps or diverged_at is not None or stopped_at is not None:
-            break
-        stopping = stop_asked()
-        if stopping or time.monotonic() - saved >= checkpoint_seconds:
-            folder.save_checkpoint(session.state(step, seconds()))
-            saved = time.monotonic()
-            if stopping:
-                raise Stopped(f"stopped after {step} of {session.total_steps} steps")
-        session.update()
-        step += 1
-        row_due = True
-    folder.save_checkpoint(session.state(step, seconds(), diverged_at, stopped_at))
-    return folder.write_summary(summarize(folder, step, seconds(), diverged_at, stopped_at))
-
-
-def is_finite(row: dict) -> bool:
-    """Whether training still computes: finite training loss and weights."""
-    import math
-
-    return math.isfinite(row["train_loss"]) and math.isfinite(row["weight_norm"])
-
-
-def summarize(
-    folder: runs.RunFolder,
-    step: int,
-    seconds: float,
-    diverged_at: int | None,
-    stopped_at: int | None,
-) -> dict:
-    """Final values and the first logged step at each threshold, null where it was never reached.
-
-    `stopped_at_step` is the row at which --stop_at ended the run, null for one that used its budget
-    or diverged.
-    """
-    table = runs.read_metrics(folder.path)
-    last = table.iloc[-1]
-    final = {k: float(v) if v == v and abs(v) != float("inf") else None for k, v in last.items()}
-    final["step"] = int(last["step"])
-    return {
-        "steps": step,
-        "seconds": round(seconds, 1),
-        "diverged_at_step": diverged_at,
-        "stopped_at_step": stopped_at,
-        "final": final,
-        "first_step": runs.first_steps(table),
-    }
+    course = Course(
+        config, folder, device=device, compile=compile, report=report, environment=environment,
+        allow_device_change=allow_device_change,
+    )  # fmt: skip
+    advance([course], checkpoint_seconds=checkpoint_seconds, stop_asked=stop_asked)
+    return course.summary
 
 
 # ---------------------------------------------------------------------------------- command line
@@ -203,7 +118,8 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="train.py",
         usage="train.py [--run NAME] [--seed S] [flags of the configuration and the machine]",
-        description="Trains one run into a run folder; continues it when started again.",
+        description="Trains one run into a run folder; continues it when started again. Several"
+        f" runs of one shape, {AND} between their flags, are trained in one stack.",
         formatter_class=OneLineHelp,
         allow_abbrev=False,
     )
@@ -280,8 +196,11 @@ def resolve(arguments, catalog=CATALOG) -> tuple[RunConfig, Path]:
     return config, folder
 
 
-def printer(interval: float = 10.0):
-    """A `report` that prints a line at most every `interval` seconds, and the last row always."""
+def printer(interval: float = 10.0, name: str = ""):
+    """A `report` that prints a line at most every `interval` seconds, and the last row always.
+
+    `name` opens each line.
+    """
     printed = [0.0]
 
     def report(row, total):
@@ -289,7 +208,7 @@ def printer(interval: float = 10.0):
         if now - printed[0] >= interval or row["step"] in (0, total):
             printed[0] = now
             print(
-                f"step {row['step']}/{total}  epoch {row['epoch']:g}"
+                f"{name}step {row['step']}/{total}  epoch {row['epoch']:g}"
                 f"  train loss {row['train_loss']:.4g} accuracy {row['train_accuracy']:.2%}"
                 f"  test accuracy {row['test_accuracy']:.2%}"
                 f"  collapse {row['softmax_collapse']:.1%}  norm {row['weight_norm']:.4g}",
@@ -299,25 +218,112 @@ def printer(interval: float = 10.0):
     return report
 
 
+def split(argv) -> list[list[str]]:
+    """The flags of each run of a command line."""
+    return [list(words) for is_and, words in groupby(argv, lambda w: w == AND) if not is_and]
+
+
+def resolve_together(parsed, catalog) -> list[tuple[RunConfig, Path]]:
+    """(configuration, folder) of each run of one process.
+
+    Raises:
+        ValueError: one line, for anything that cannot be run, or not in one stack.
+    """
+    same = "device", "threads", "compile", "checkpoint_seconds", "force", "allow_device_change"
+    for name in same:
+        if len({getattr(arguments, name) for arguments in parsed}) > 1:
+            raise ValueError(f"--{name} differs between runs of one process; give one value to all")
+    if parsed[0].compile:
+        raise ValueError(f"--compile is of a run alone; drop it or {AND}")
+    found = [resolve(arguments, catalog) for arguments in parsed]
+    for config, path in found:
+        why = stacking.why_alone(config)
+        if why:
+            raise ValueError(f"{path}: {why} cannot be trained in a stack; drop {AND}")
+    for (ours, one), (theirs, other) in combinations(found, 2):
+        if one.resolve() == other.resolve():
+            raise ValueError(f"{one} is named twice; name each run once")
+        if stacking.shape(ours) != stacking.shape(theirs):
+            raise ValueError(
+                f"{one} and {other} are no runs of one shape ({runs.differences(ours, theirs)});"
+                f" drop {AND}"
+            )
+    return found
+
+
+def prepare(arguments, alone: bool):
+    """Loads what a run needs; `alone`: this process does nothing else.
+
+    Raises:
+        ValueError: one line, for a device that cannot be used.
+    """
+    if alone and arguments.device == "cpu":  # before torch asks
+        os.environ.update(devices.HIDDEN)
+    require("pandas", "torch")  # in this order: without NumPy torch warns, pandas says so
+    devices.check([arguments.device])
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+
+
+def train_together(argv, catalog, stop, alone) -> int:
+    """Trains the runs of a command line with --and; returns the exit code of the process."""
+    parsed = [make_parser().parse_args(words) for words in split(argv)]
+    found = resolve_together(parsed, catalog)
+    arguments, code, courses = parsed[0], 0, []
+    prepare(arguments, alone)
+    from training.stacked import Stacked
+
+    with ExitStack() as folders:
+        for config, path in found:
+            name = f"{path.parent.name} {path.name}: "
+            try:
+                folder = folders.enter_context(runs.RunFolder(path, config))
+                if runs.is_complete(path) and not arguments.force:
+                    print(f"{path} is complete; --force runs it again")
+                    continue
+                if arguments.force:
+                    folder.clear()
+                course = Course(
+                    config,
+                    folder,
+                    device=arguments.device,
+                    report=printer(10.0, name),
+                    environment=lambda config=config: environment(arguments, config),
+                    allow_device_change=arguments.allow_device_change,
+                )
+                courses.append(course)
+                print(f"writing {path}", flush=True)
+            except runs.RunError as error:  # the others go on without it
+                print(f"train.py: {error}", file=sys.stderr)
+                code = max(code, 2 if not isinstance(error, runs.RunBusy) else runs.EXIT_BUSY)
+        advance(
+            courses,
+            checkpoint_seconds=arguments.checkpoint_seconds,
+            stop_asked=lambda: bool(stop),
+            stacked=Stacked,
+        )
+    for course in courses:
+        tell(course.summary, course.config, course.folder.path)
+    return code
+
+
 def main(argv=None) -> int:
-    stop = []
+    alone, stop = argv is None, []  # a process of its own
+    argv = sys.argv[1:] if alone else list(argv)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.append(True))
     try:
         own = own_file(argv)
         catalog = CATALOG.with_file(own) if own is not None else CATALOG
+        if len(split(argv)) > 1:
+            return train_together(argv, catalog, stop, alone)
         arguments = make_parser().parse_args(argv)  # with the choices that the file adds
         config, path = resolve(arguments, catalog)
         if runs.is_complete(path) and not arguments.force and runs.read_config(path) == config:
             print(f"{path} is complete; --force runs it again")
             return 0
-        if argv is None and arguments.device == "cpu":  # a process of its own, before torch asks
-            os.environ.update(devices.HIDDEN)
-        require("pandas", "torch")  # in this order: without NumPy torch warns, pandas says so
-        devices.check([arguments.device])
-        import torch
-
-        torch.set_num_threads(arguments.threads)
+        prepare(arguments, alone)
         with runs.RunFolder(path, config) as folder:
             if runs.is_complete(path) and not arguments.force:
                 return 0  # finished while this process was starting
@@ -351,8 +357,15 @@ def main(argv=None) -> int:
         line = devices.trouble(error, arguments.device)
         if line is None and own is None:
             raise
+        line = line and line + (f", or fewer with {AND}" if AND in argv else "")
         print(f"train.py: {line or blame(error, own)}", file=sys.stderr)
         return 2
+    tell(summary, config, path)
+    return 0
+
+
+def tell(summary: dict, config: RunConfig, path: Path):
+    """Prints how a run ended."""
     if summary["diverged_at_step"] is not None:
         print(f"diverged: not finite at step {summary['diverged_at_step']}; its rows are kept")
     if summary["stopped_at_step"] is not None:
@@ -361,7 +374,6 @@ def main(argv=None) -> int:
             f"{config.stop_level:g}"
         )
     print(f"complete after {summary['seconds']:.0f} s: {path}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -72,15 +72,24 @@ def replace_file(path: Path, write) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    replace_files({path: write})
+
+
+def replace_files(writes: dict) -> None:
+    """`replace_file` of several, {path: write}: none gets its name before all are on the disk."""
+    made = {}
     try:
-        with open(temporary, "xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, write in writes.items():
+            made[path] = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            with open(made[path], "xb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in made.items():
+            os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in made.values():
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -548,12 +557,16 @@ class RunFolder:
 
     def save_checkpoint(self, state: dict):
         """Replaces checkpoint.pt, after the rows written so far are on the disk."""
+        self._replace(CHECKPOINT, self._checkpoint(state))
+
+    def _checkpoint(self, state: dict):
+        """What writes the state, and what it belongs to, into an open file."""
         import torch
 
         marks = {name: file.mark() for name, file in self._appended.items()}
         buffer = io.BytesIO()  # on a full disk torch.save itself raises what is no OSError
         torch.save(state | {"config": digest_of(self.path / CONFIG), "appended": marks}, buffer)
-        self._replace(CHECKPOINT, lambda file: file.write(seal(buffer.getvalue())))
+        return lambda file: file.write(seal(buffer.getvalue()))
 
     def load_checkpoint(self, map_location="cpu") -> dict | None:
         """The last checkpoint, or None where the run has to start from step 0.
@@ -587,3 +600,14 @@ class RunFolder:
                 self._columns = next(csv.reader(file))
         (self.path / SUMMARY).unlink(missing_ok=True)
         return state
+
+
+def save_checkpoints(states: dict[RunFolder, dict]):
+    """`save_checkpoint` of runs of one process: a kill finds all of them as they were, or as now.
+
+    But for one between two of the renamings at the end, microseconds apart.
+    """
+    writes = {folder.path / CHECKPOINT: folder._checkpoint(s) for folder, s in states.items()}
+    for folder in states:
+        folder._write(CHECKPOINT, lambda: None)  # is it still the one that writes there
+    folder._write(CHECKPOINT, lambda: replace_files(writes))

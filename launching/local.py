@@ -27,18 +27,17 @@ class Task:
 
     job: Job
     force: bool
+    batch: int = 0  # tasks of one batch share a process where they start together
     left: float = 0.0  # expected seconds of work that remain
     device: str | None = None
     process: Forked | subprocess.Popen | None = None
     started: float = 0.0  # wall clock, as file times are
     left_at_start: float = 0.0
+    together: int = 1  # how many runs that process computes
+    log: Path | None = None  # that of its process
     log_start: int = 0
     failure: str | None = None
     row: dict | None = None  # the newest row of metrics.csv
-
-    @property
-    def log(self) -> Path:
-        return self.job.folder / runs.LOG
 
     def look(self):
         """Reads how far the run is."""
@@ -48,10 +47,15 @@ class Task:
         done = float(self.row["step"]) / self.job.config.total_steps if self.row else 0.0
         self.left = self.job.seconds * (1 - min(done, 1.0))
 
-    def _is_of_this_start(self) -> bool:
-        """A forced run's metrics.csv is the old one until train.py has cleared it."""
+    def is_done(self) -> bool:
+        """Whether it is complete, and by its process where another one was to be replaced."""
+        is_new = not self.force or self._is_of_this_start(runs.SUMMARY)
+        return is_new and runs.is_complete(self.job.folder)
+
+    def _is_of_this_start(self, name=runs.METRICS) -> bool:
+        """A forced run's files are the old ones until train.py has cleared them."""
         try:
-            changed = (self.job.folder / runs.METRICS).stat().st_mtime
+            changed = (self.job.folder / name).stat().st_mtime
         except FileNotFoundError:
             return False
         return self.process is not None and changed >= self.started
@@ -61,9 +65,10 @@ class Local:
     """Runs jobs as processes of this machine, several a device, until all have ended.
 
     Args:
-        jobs: what to run; those with most work left start first.
-        slots: device -> how many runs it takes at once.
-        command: (job, device, force) -> the command line that computes the job.
+        parts: what to run, in batches of jobs that one process computes together; those with most
+            work left start first.
+        slots: device -> how many processes it takes at once.
+        command: (jobs, device, force) -> the command line that computes the jobs of a batch.
         force: begun runs start again from step 0.
 
     Attributes:
@@ -73,13 +78,18 @@ class Local:
         spent, earned: seconds that ended runs took, and the expected seconds they were worth.
     """
 
-    def __init__(self, jobs, slots: dict[str, int], *, command, force=False):
+    def __init__(self, parts, slots: dict[str, int], *, command, force=False):
         self.slots, self.command = slots, command
-        self.waiting = [Task(job=job, force=force) for job in jobs]
+        self.waiting = [
+            Task(job=job, force=force, batch=number)
+            for number, batch in enumerate(parts)
+            for job in batch
+        ]
         self.busy, self.running, self.done, self.failed, self.stopped = [], [], [], [], []
         for task in self.waiting:
             task.look()
-        self.waiting.sort(key=lambda task: -task.left)
+        load = self.loads(self.waiting)
+        self.waiting.sort(key=lambda task: -load[task.batch])  # stable: a batch stands together
         self.work = sum(task.left for task in self.waiting)
         self.spent = self.earned = 0.0
         self.signal, self._kill = None, False
@@ -88,6 +98,14 @@ class Local:
     @property
     def unfinished(self) -> list[Task]:
         return [*self.running, *self.busy, *self.waiting]
+
+    @staticmethod
+    def loads(tasks) -> dict[int, float]:
+        """{batch: expected seconds of work that remain}"""
+        found = {}
+        for task in tasks:
+            found[task.batch] = found.get(task.batch, 0.0) + task.left
+        return found
 
     def run(self, display):
         """Returns when every job has ended, or when all children have stopped after a signal.
@@ -125,34 +143,48 @@ class Local:
         """Gives waiting tasks to free slots, the least loaded device first."""
         while self.waiting and not self.signal and ready():
             load = dict.fromkeys(self.slots, 0)
-            for task in self.running:
-                load[task.device] += 1
+            for device in {id(task.process): task.device for task in self.running}.values():
+                load[device] += 1
             free = [device for device in self.slots if load[device] < self.slots[device]]
             if not free:
                 return
-            task = self.waiting.pop(0)
-            if is_busy(task.job.folder):
+            first = self.waiting[0]
+            batch = [t for t in self.waiting if (t.batch, t.force) == (first.batch, first.force)]
+            self.waiting = [task for task in self.waiting if task not in batch]
+            busy = [task for task in batch if is_busy(task.job.folder)]
+            for task in busy:
                 self._set_aside(task)
-            else:
-                self._start(task, min(free, key=load.get))
+            batch = [task for task in batch if task not in busy]
+            if batch:
+                self._start(batch, min(free, key=load.get))
 
-    def _start(self, task: Task, device: str):
-        command = self.command(task.job, device, task.force)
+    def _start(self, batch: list[Task], device: str):
+        """Starts one process for these tasks; what it prints goes to the first one's log."""
+        command = self.command([task.job for task in batch], device, batch[0].force)
+        shared = batch[0].job.folder / runs.LOG
         try:
-            task.job.folder.mkdir(parents=True, exist_ok=True)
-            with open(task.log, "ab") as log:
-                log.write(os.fsencode(f"$ {shlex.join(command)}\n"))
-                log.flush()
-                task.log_start, task.device, task.started = log.tell(), device, time.time()
-            task.process = start(command, task.log)
+            for task in batch:
+                task.job.folder.mkdir(parents=True, exist_ok=True)
+                with open(task.job.folder / runs.LOG, "ab") as log:
+                    log.write(os.fsencode(f"$ {shlex.join(command)}\n"))
+                    if task is not batch[0]:
+                        log.write(os.fsencode(f"its output is in {shared}\n"))
+            start_of_output, now = shared.stat().st_size, time.time()
+            for task in batch:
+                task.log, task.log_start, task.together = shared, start_of_output, len(batch)
+                task.device, task.started = device, now
+            process = start(command, shared)
         except OSError as error:
-            task.failure = f"cannot be started ({error})"
-            self._end(task, self.failed)
+            for task in batch:
+                task.failure = f"cannot be started ({error})"
+                self._end(task, self.failed)
             return
-        task.look()
-        task.left_at_start = task.left
-        self.running.append(task)
-        self.display.started(task)
+        for task in batch:
+            task.process = process
+            task.look()
+            task.left_at_start = task.left
+            self.running.append(task)
+            self.display.started(task)
 
     def _reap(self):
         for task in list(self.running):
@@ -160,7 +192,14 @@ class Local:
             if code is None:
                 continue
             self.running.remove(task)
-            if self.signal and code in (runs.EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL, LOST):
+            if task.together > 1 and task.is_done():
+                self._settle(task, 0)  # however the others of its process ended
+            elif self.signal and code in (
+                runs.EXIT_STOPPED,
+                -signal.SIGTERM,
+                -signal.SIGKILL,
+                LOST,
+            ):
                 self.stopped.append(task)
             elif code == runs.EXIT_BUSY:
                 self._set_aside(task)
@@ -170,7 +209,7 @@ class Local:
     def _settle(self, task: Task, code: int):
         task.failure = self._failure(task, code)
         if task.failure is None:
-            self.spent += time.time() - task.started
+            self.spent += (time.time() - task.started) / task.together
             self.earned += task.left_at_start
         self._end(task, self.failed if task.failure else self.done)
 

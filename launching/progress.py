@@ -47,11 +47,11 @@ def share_done(local) -> float:
 
 def remaining(local) -> str:
     """The time left, from the speed of this session; unknown until it has got somewhere."""
-    spent = local.spent + sum(time.time() - t.started for t in local.running)
+    spent = local.spent + sum((time.time() - t.started) / t.together for t in local.running)
     earned = local.earned + sum(t.left_at_start - t.left for t in local.running)
     if earned <= 0:
         return "time left not known yet"
-    left = [t.left for t in local.unfinished]
+    left = local.loads(local.unfinished).values()
     return f"about {duration(makespan(left, sum(local.slots.values())) * spent / earned)} left"
 
 

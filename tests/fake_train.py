@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from itertools import groupby
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -18,6 +19,7 @@ from house import CATALOG  # noqa: E402
 
 from configuration import runs  # noqa: E402
 from configuration.digests import digest_of  # noqa: E402
+from configuration.stacking import AND  # noqa: E402
 
 PATIENCE = 30.0  # seconds; longer means the launcher under test is broken
 
@@ -28,6 +30,14 @@ def happened() -> list[list[str]]:
 
 
 def main() -> int:
+    """One run after the other; the code of the last that did not end as it should."""
+    codes = []
+    for is_and, words in groupby(sys.argv[1:], lambda word: word == AND):
+        codes += [] if is_and else [train(list(words))]
+    return max(codes, key=bool)
+
+
+def train(words) -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for flag in ("--run", "--runs", "--device"):
         parser.add_argument(flag, required=True)
@@ -36,8 +46,9 @@ def main() -> int:
     for flag in ("--quick", "--force"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--size", default="full")
-    given = parser.parse_args()
-    behaviour = json.loads(os.environ["FAKE"]).get(given.run, "finish")
+    given = parser.parse_args(words)
+    asked = json.loads(os.environ["FAKE"])  # of the run, or of the run at this seed
+    behaviour = asked.get(f"{given.run} {given.seed}", asked.get(given.run, "finish"))
 
     def event(word):
         line = f"{word} {given.run} {given.seed} {given.device} {os.getpid()}\n"

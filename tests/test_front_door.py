@@ -12,6 +12,8 @@ from checkout import DRAW, Checkout
 from house import CATALOG
 from launcher import ROOT, wait_until
 
+PYTEST = "pytest -n auto --maxprocesses 8"
+
 
 @pytest.fixture
 def checkout(tmp_path):
@@ -191,8 +193,12 @@ def test_the_tests_are_linted_and_run_with_the_arguments_given(checkout):
     answer = checkout.run("run_tests.sh", "-x", "tests/test a.py")
     assert answer.returncode == 0, answer.stderr
     assert checkout.log() == ["venv", "pip requirements-test.txt"]
-    assert answer.stdout.splitlines() == ["ruff check", "ruff format", "pytest -x tests/test a.py"]
-    assert checkout.run("run_tests.sh").stdout.splitlines()[-1] == "pytest -q"
+    assert answer.stdout.splitlines() == [
+        "ruff check",
+        "ruff format",
+        f"{PYTEST} -x tests/test a.py",
+    ]
+    assert checkout.run("run_tests.sh").stdout.splitlines()[-1] == f"{PYTEST} -q"
     assert checkout.draw().stderr == ""  # what the tests need contains what the runs need
     assert len(checkout.log()) == 2
 
@@ -202,7 +208,7 @@ def test_a_failure_of_lint_or_of_a_test_fails_the_test_command(checkout, trouble
     (checkout.fake / trouble).touch()
     answer = checkout.run("run_tests.sh")
     assert answer.returncode == 1
-    assert answer.stdout.splitlines()[-1] == "pytest -q"
+    assert answer.stdout.splitlines()[-1] == f"{PYTEST} -q"
 
 
 def test_script_may_be_called_by_a_link_from_elsewhere(tmp_path):

@@ -19,6 +19,7 @@ from configuration.digests import seal
 from conftest import ROOT
 from experiment.figure import Run
 from plotting.curves import RESULTS
+from training import course
 from training.session import Session
 
 TINY = (
@@ -256,7 +257,7 @@ def test_run_ends_where_loss_or_weights_alone_are_infinite_and_its_summary_has_n
 
 def test_seconds_are_those_of_all_starts_and_checkpoints_are_so_many_apart(tmp_path, monkeypatch):
     asked, saved, save = [], [], runs.RunFolder.save_checkpoint
-    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: float(len(asked))))
+    monkeypatch.setattr(course, "time", SimpleNamespace(monotonic=lambda: float(len(asked))))
     monkeypatch.setattr(
         runs.RunFolder,
         "save_checkpoint",

@@ -126,13 +126,17 @@ class Session:
 
     def _logit_gradient(self, targets, logits, rows):
         """Gradient of what an update minimises by the logits (n, C) of these rows of the batch."""
-        config, labels = self.config, targets[rows]
+        return self.loss_gradient(logits, targets[rows], len(targets))
+
+    def loss_gradient(self, logits, labels, examples):
+        """Gradient of the sum over these rows (n, C) of the loss's terms, over `examples`."""
+        config = self.config
         plain = not (self.collapsed or config.logit_norm_penalty or config.alpha != 1)
         if plain and getattr(self.loss, "func", None) in BY_ROWS:
             return stablemax.cross_entropy_gradient(
-                self.loss.func, logits, labels, examples=len(targets), **self.loss.keywords
+                self.loss.func, logits, labels, examples=examples, **self.loss.keywords
             )
-        return self._gradient_by_autograd(logits, labels, len(labels) / len(targets))
+        return self._gradient_by_autograd(logits, labels, len(labels) / examples)
 
     @torch.enable_grad()
     def _gradient_by_autograd(self, logits, labels, share):
