@@ -57,9 +57,9 @@ INSTALLED = find_spec("torch") is not None
 PYTHON = sys.executable if INSTALLED else str(HERE / ".venv/bin/python")
 
 
-def train_command(job: Job, device: str, force=False, train=TRAIN) -> list[str]:
+def train_command(job: Job, device: str, force=False, train=TRAIN, form=()) -> list[str]:
     """The command line of one run: absolute paths, so that it can be pasted in any folder."""
-    command = [PYTHON, str(train), *job.arguments(), "--device", device, "--threads", "1"]
+    command = [PYTHON, str(train), *job.arguments(), "--device", device, "--threads", "1", *form]
     return command + (["--force"] if force else [])
 
 
@@ -71,7 +71,7 @@ def elsewhere(flag: str) -> str | None:
     name = flag.removeprefix("--no-").removeprefix("--")
     if name in {f.name for f in fields(RunConfig)} - {"seed"}:
         return f"{flag} is a flag of train.py; vary it with --run NAME --vary {name}=..."
-    if name in ("run_dir", "threads", "compile", "checkpoint_seconds"):
+    if name in ("run_dir", "threads", "checkpoint_seconds"):
         return f"{flag} is a flag of train.py, for one run: python train.py --run NAME {flag} ..."
     return None
 
@@ -132,6 +132,8 @@ def make_parser() -> Parser:
         help="write one HTML page of pictures, verdicts and settings from the runs there are; run"
         " none",
     )
+    parser.add_argument("--compile", action="store_true", help="updates under torch.compile")
+    parser.add_argument("--graphed", action="store_true", help="updates as CUDA graphs; on a GPU")
     parser.add_argument("--dry-run", action="store_true", help="print the command lines; run none")
     parser.add_argument("--force", action="store_true", help="finished runs again from step 0")
     parser.add_argument("--runs", metavar="DIR", help="where the runs are kept [runs]")
@@ -212,6 +214,20 @@ def check_devices(devices: list[str]) -> list[str]:
     return devices
 
 
+def form_of_updates(options, devices) -> list[str]:
+    """The flags of train.py for --compile and --graphed.
+
+    Raises:
+        ValueError: both, or a graph on what is no CUDA device.
+    """
+    if options.compile and options.graphed:
+        raise ValueError("--graphed and --compile are two forms of an update; give one of them")
+    for device in devices if options.graphed else ():
+        if not device.startswith("cuda"):
+            raise ValueError(f"--graphed is for a CUDA device; leave it out with --device {device}")
+    return [f"--{name}" for name in ("compile", "graphed") if getattr(options, name)]
+
+
 def default_jobs(device: str) -> int:
     if device != "cpu":
         return JOBS_PER_GPU
@@ -233,11 +249,11 @@ def short(path) -> str:
 # ---------------------------------------------------------------------------------- what is asked
 
 
-def dry_run(jobs, slots: dict[str, int], force: bool, train):
+def dry_run(jobs, slots: dict[str, int], force: bool, train, form):
     """Prints the command lines; devices in turn, as far as slots go."""
     in_turn = [d for i in range(max(slots.values())) for d in slots if i < slots[d]]
     for job, device in zip(jobs, cycle(in_turn), strict=False):
-        print(shlex.join(train_command(job, device, force, train)))
+        print(shlex.join(train_command(job, device, force, train, form)))
 
 
 def check_writable(root: Path, flag: str):
@@ -416,6 +432,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         if not options.dry_run:
             require("torch", "numpy", "pandas", "matplotlib", "tqdm", load=find_spec)
         slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
+        form = form_of_updates(options, slots)
         if not options.dry_run:
             check_writable(options.root, "--runs")
             check_writable(Path(options.out) if options.out else HERE / "figures", "--out")
@@ -429,12 +446,12 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             note(f"{PYTHON} is made by the first start without --dry-run")
         if not wanted:
             note(f"nothing to do: {count(len(jobs), 'run')} finished already")
-        dry_run(wanted, slots, options.force, train)
+        dry_run(wanted, slots, options.force, train, form)
         return told()
     local = Local(
         wanted,
         slots,
-        command=lambda job, device, force: train_command(job, device, force, train),
+        command=lambda job, device, force: train_command(job, device, force, train, form),
         force=options.force,
     )
     announce(local, len(jobs) - len(wanted))

@@ -59,6 +59,7 @@ def train(
     *,
     device: str = "cpu",
     compile: bool = False,
+    graphed: bool = False,
     checkpoint_seconds: float = 60.0,
     stop_asked=lambda: False,
     report=lambda row, total: None,
@@ -70,6 +71,7 @@ def train(
         folder: an entered RunFolder for it.
         device: where; "cpu" or "cuda:N".
         compile: run the update under torch.compile.
+        graphed: replay the update as one CUDA graph.
         checkpoint_seconds: at most this much work is lost to a kill.
         stop_asked: asked after every update; True writes a checkpoint and raises Stopped.
         report: called with each new row and the total number of steps.
@@ -85,7 +87,7 @@ def train(
         Session,  # here, so that bad input is answered before torch is loaded
     )
 
-    session = Session(config, device, compile)
+    session = Session(config, device, compile, graphed)
     state = folder.load_checkpoint(map_location="cpu")
     step, seconds_before = 0, 0.0
     diverged_at = stopped_at = None
@@ -213,6 +215,7 @@ def make_parser() -> Parser:
     machine.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N [cpu]")
     machine.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads [1]")
     machine.add_argument("--compile", action="store_true", help="update under torch.compile")
+    machine.add_argument("--graphed", action="store_true", help="update as one CUDA graph")
     machine.add_argument(
         "--checkpoint_seconds",
         type=float,
@@ -326,6 +329,7 @@ def main(argv=None) -> int:
                 folder,
                 device=arguments.device,
                 compile=arguments.compile,
+                graphed=arguments.graphed,
                 checkpoint_seconds=arguments.checkpoint_seconds,
                 stop_asked=lambda: bool(stop),
                 report=printer(),

@@ -115,6 +115,14 @@ def test_a_list_of_devices_means_the_same_in_every_form(front_door):
         (["--device", "cuda:0"], "device cuda:0 is not available here; use --device cpu"),
         (["--device", "cpu,cuda:3"], "device cuda:3 is not available here; use --device cpu"),
         (["--device", "mps"], "device mps has no float64, which StableMax needs; use --device cpu"),
+        (
+            ["--device", "cpu", "--graphed"],
+            "--graphed is for a CUDA device; leave it out with --device cpu",
+        ),
+        (
+            ["--device", "cpu", "--graphed", "--compile"],
+            "--graphed and --compile are two forms of an update; give one of them",
+        ),
         (["--size", ""], "unknown size ''; choose from full, cpu, quick"),
         (["--size", "tiny"], "unknown size 'tiny'; choose from full, cpu, quick"),
         (["--size", "cpu", "--quick"], "--quick contradicts --size cpu; give one of them"),
@@ -127,6 +135,16 @@ def test_bad_input_is_one_line_and_exit_2(front_door, tmp_path, arguments, line)
     assert (code, out) == (2, "")
     assert err.removeprefix("run_main_experiments.sh: ") == line + "\n"
     assert not (tmp_path / "the runs").exists()
+
+
+@pytest.mark.parametrize("flag", ["--compile", "--graphed"])
+def test_a_form_of_updates_reaches_every_run(front_door, flag):
+    asked = ("--dry-run", "--figures", "1", "--device", "cuda:0")
+    plain, other = (front_door(*asked, *more, gpus=1)[1] for more in ((), (flag,)))
+    assert plain.count("\n") == 3
+    assert [line.split() for line in other.splitlines()] == [
+        [*line.split(), flag] for line in plain.splitlines()
+    ]
 
 
 def test_empty_folder_for_the_runs_is_refused(capsys):

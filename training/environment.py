@@ -38,6 +38,7 @@ def environment(arguments, config) -> dict:
         "device_flag": arguments.device,
         "threads": arguments.threads,
         "compile": arguments.compile,
+        "graphed": arguments.graphed,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
