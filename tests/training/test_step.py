@@ -23,7 +23,7 @@ import datasets
 import models
 import optimizers
 import stablemax
-from benchmarks import step_time
+from benchmarks import gpu, step_time
 from benchmarks.plain import PlainRun
 from configuration.config import RunConfig
 from layers import encoder
@@ -444,11 +444,11 @@ class Recorded(TorchDispatchMode):
 
 
 def record(optimizer, work):
-    """As graphs.capture; the update is undone, as a capture makes none."""
+    """As graphs.capture, which makes no update and draws no number: both are undone."""
     owned = [*(p for g in optimizer.param_groups for p in g["params"])]
     owned += [t for state in optimizer.state.values() for t in state.values() if t is not None]
     before, recorded = [t.detach().clone() for t in owned], Recorded()
-    with recorded:
+    with torch.random.fork_rng(devices=[]), recorded:
         work()
     for tensor, value in zip(owned, before, strict=True):
         tensor.detach().copy_(value)
@@ -456,13 +456,8 @@ def record(optimizer, work):
 
 
 GRAPHED = [(kind, {}) for kind in KINDS]
-GRAPHED += [
-    ("mlp, mini-batches", change) for change in CHANGES.values() if "weight_noise" not in change
-]
-GRAPHED += [
-    ("mlp", dict(induce_collapse_epoch=8)),
-    ("transformer", dict(orthogonal_gradients=True)),
-]
+GRAPHED += [("mlp, mini-batches", change) for change in CHANGES.values()]
+GRAPHED += [("mlp", dict(induce_collapse_epoch=8)), ("transformer", dict(dropout=0.2))]
 GRAPHED += [("mlp, mini-batches", dict(lr_schedule="cosine", clip_norm=0.5, num_epochs=6))]
 
 
@@ -629,6 +624,29 @@ def test_the_plain_step_with_a_bag_is_the_plain_step(kind):
     assert step_time.has_bag(config, inputs)
     assert not step_time.has_bag(settings("mlp with bias", "softmax"), inputs)
     assert not step_time.has_bag(settings("transformer", "softmax"), inputs)
+
+
+def test_every_form_that_the_gpu_benchmark_times_is_the_same_update(monkeypatch):
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setattr(gpu, "Session", lambda *a, **o: made.append(Session(*a, **o)) or made[-1])
+    monkeypatch.setattr(gpu, "PlainRun", lambda *a, **o: made.append(PlainRun(*a, **o)) or made[-1])
+    config, made = settings("mlp", "softmax", train_precision=64), []
+    took = gpu.measure(config, "cpu", repetitions=1, steps=2)
+    assert set(took) == set(gpu.FORMS) - {"graphed"} and all(ms > 0 for ms, _ in took.values())
+    eager, *others = ([w.detach() for w in run.model.parameters()] for run in made)
+    assert len(others) == 2
+    more, _ = after(Session, config, 5)  # the eager one has shown its products in one more
+    assert_near(eager, more, 1e-12)
+    for weights in others:
+        assert_near(weights, after(Session, config, 4)[0], 1e-9)
+
+
+def test_the_gpu_benchmark_answers_in_one_line_where_there_is_none(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--device", "cpu"])
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_floor_is_the_products_of_an_update():
