@@ -10,6 +10,7 @@ import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -478,6 +479,18 @@ def test_replayed_updates_equal_eager_ones(kind, change, monkeypatch):
     assert_near(graphed[0], eager[0], 1e-12)
     kinds = 2 if "mini-batches" in kind or "(" in kind or "induce_collapse_epoch" in change else 1
     assert len(set(replays)) == kinds and len(replays) == 20 - graphs.WARM_UP * kinds
+
+
+@pytest.mark.parametrize("kind", ["mlp", "mlp, orthogonal SGD"])
+def test_optimizer_is_capturable_while_it_is_captured_and_no_longer(kind, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay="replay"))
+    monkeypatch.setattr(torch.cuda, "graph", nullcontext)
+    optimizer, seen = Session(settings(kind, "softmax")).optimizer, []
+    (group,) = optimizer.param_groups
+    before = group.get("capturable")  # SGD has no such flag
+    work = lambda: seen.append(group.get("capturable"))  # noqa: E731
+    assert graphs.capture(optimizer, work) == "replay"
+    assert seen == [None if before is None else True] and group.get("capturable") is before
 
 
 def test_a_schedule_begun_graphed_goes_on_eager_and_the_other_way_round(monkeypatch):
