@@ -15,6 +15,7 @@ from configuration.config import RunConfig
 from tasks import images
 from tasks.operations import permutation_result
 
+MOST_DENSE = 2**28  # entries of K-hot rows held on a GPU: 1 GB in float32; addition mod 113 has 3 M
 DTYPES = {16: torch.float16, 32: torch.float32, 64: torch.float64}
 
 
@@ -177,6 +178,22 @@ def split(task: Task, train_fraction: float, device="cpu", train_samples: int | 
     for chosen in (order[:n_train], order[n_train:]):
         parts += [task.inputs[chosen].to(device), task.targets[chosen].to(device)]
     return Split(*parts)
+
+
+def dense(data: Split, width: int, dtype: torch.dtype) -> Split:
+    """The split with K-hot rows (N, width) in place of the positions of their ones.
+
+    For a GPU, where a product with such rows is a kernel and the gradient of a sum of columns sorts
+    their positions first. Float inputs, and rows of more than MOST_DENSE entries in all, stay.
+    """
+    sets = (data.train_inputs, data.test_inputs)
+    if sets[0].is_floating_point() or sum(map(len, sets)) * width > MOST_DENSE:
+        return data
+    train, test = (
+        x.new_zeros(len(x), width, dtype=dtype).scatter_add_(1, x, x.new_ones(x.shape, dtype=dtype))
+        for x in sets
+    )
+    return replace(data, train_inputs=train, test_inputs=test)
 
 
 def with_label_noise(data: Split, count: int, num_results: int, seed: int) -> Split:

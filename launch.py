@@ -58,9 +58,11 @@ INSTALLED = find_spec("torch") is not None
 PYTHON = sys.executable if INSTALLED else str(HERE / ".venv/bin/python")
 
 
-def train_command(batch, device: str, *, force=False, change=False, train=TRAIN) -> list[str]:
+def train_command(
+    batch, device: str, *, force=False, change=False, form=(), train=TRAIN
+) -> list[str]:
     """The command line of the jobs of one process: absolute paths, to be pasted in any folder."""
-    machine = ["--device", device, "--threads", "1"]
+    machine = ["--device", device, "--threads", "1", *form]
     machine += ["--allow_device_change"] if change else []
     machine += ["--force"] if force else []
     first, *others = ([*job.arguments(), *machine] for job in batch)
@@ -75,7 +77,7 @@ def elsewhere(flag: str) -> str | None:
     name = flag.removeprefix("--no-").removeprefix("--")
     if name in {f.name for f in fields(RunConfig)} - {"seed"}:
         return f"{flag} is a flag of train.py; vary it with --run NAME --vary {name}=..."
-    if name in ("run_dir", "threads", "compile", "checkpoint_seconds"):
+    if name in ("run_dir", "threads", "checkpoint_seconds"):
         return f"{flag} is a flag of train.py, for one run: python train.py --run NAME {flag} ..."
     return None
 
@@ -143,6 +145,8 @@ def make_parser() -> Parser:
         help="write one HTML page of pictures, verdicts and settings from the runs there are; run"
         " none",
     )
+    parser.add_argument("--compile", action="store_true", help="updates under torch.compile")
+    parser.add_argument("--graphed", action="store_true", help="updates as CUDA graphs; on a GPU")
     parser.add_argument("--dry-run", action="store_true", help="print the command lines; run none")
     parser.add_argument("--force", action="store_true", help="finished runs again from step 0")
     parser.add_argument(
@@ -214,6 +218,23 @@ def check_devices(names: list[str]) -> dict[str, devices.Found]:
         why = f"cuda:0 cannot be used ({its.reason}); {devices.remedy(its.reason)}"
     note(f"no --device given: using the CPU, {why}")
     return {"cpu": devices.Found()}
+
+
+def form_of_updates(options, devices, most: int) -> list[str]:
+    """The flags of train.py for --compile and --graphed; a process trains up to `most` runs.
+
+    Raises:
+        ValueError: both, or with runs in one process, or a graph on what is no CUDA device.
+    """
+    form = [f"--{name}" for name in ("compile", "graphed") if getattr(options, name)]
+    if len(form) > 1:
+        raise ValueError("--graphed and --compile are two forms of an update; give one of them")
+    if form and most > 1:
+        raise ValueError(f"{form[0]} is of a run alone; drop it or --batch-runs")
+    for device in devices if options.graphed else ():
+        if not device.startswith("cuda"):
+            raise ValueError(f"--graphed is for a CUDA device; leave it out with --device {device}")
+    return form
 
 
 def default_slots(found: dict[str, devices.Found]) -> dict[str, int]:
@@ -439,6 +460,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         for job, name in product(wanted, names):
             devices.check_precision(name, job.config)
         found = check_devices(names)
+        form = form_of_updates(options, found, most)
         slots = dict.fromkeys(found, jobs_each) if jobs_each else default_slots(found)
         if not options.dry_run:
             check_writable(options.root, "--runs")
@@ -447,7 +469,11 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         note(str(error))
         return 2
     command = partial(
-        train_command, force=options.force, change=options.allow_device_change, train=train
+        train_command,
+        force=options.force,
+        change=options.allow_device_change,
+        form=form,
+        train=train,
     )
     wanted = jobs if options.force else due
     folders = {job.folder for job in wanted}

@@ -9,6 +9,7 @@ neither makes the host wait for the device (a sparse gradient, which torch must 
 """
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -17,6 +18,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 OPTIMIZERS = ("AdamW", "Adam", "SGD")
+# Elements of the tensors that are projected by the same calls; their products exist at once.
+TOGETHER = {"cpu": 2**18, "cuda": 2**24}
 
 
 @torch.no_grad()
@@ -59,6 +62,7 @@ def orthogonal_projection_(
 
     Source: paper, Definition 7 and Eq. 12; the norm is restored in the authors' code only.
     """
+    alike = {}  # the usual ones, in few calls for all
     for weight, grad in _pairs(weights, grads):
         if _is_partial(grad):
             raise ValueError(
@@ -76,7 +80,16 @@ def orthogonal_projection_(
             if grad.is_conj():  # the conjugates' real and imaginary parts project alike
                 weight, grad = weight.conj(), grad.conj()
             weight, grad = torch.view_as_real(weight.resolve_conj()), torch.view_as_real(grad)
-        _project(weight, grad, restore_norm, in_place=True)
+        if _is_usual(weight, grad):
+            alike.setdefault((grad.device, grad.dtype), []).append((weight, grad))
+        else:
+            _project(weight, grad, restore_norm, in_place=True)
+    for (device, _), pairs in alike.items():
+        while pairs:
+            sizes = itertools.accumulate(g.numel() for _, g in pairs)
+            count = max(1, sum(size <= TOGETHER.get(device.type, 2**24) for size in sizes))
+            _project_together(*zip(*pairs[:count], strict=True), restore_norm)
+            pairs = pairs[count:]
 
 
 def orthogonal_projection(
@@ -156,6 +169,56 @@ def _project(weight: Tensor, grad: Tensor, restore_norm: bool, in_place: bool) -
         return (g * scale.to(dtype)).masked_fill(parallel, 0.0).to(grad.dtype)
     g.mul_(scale.masked_fill_(parallel, 0.0))
     return g if g is grad else grad.copy_(g)
+
+
+def _is_usual(weight: Tensor, grad: Tensor) -> bool:
+    """Whether both are dense tensors of one device and one precision that is computed in.
+
+    Empty ones are not: on CUDA `_foreach_norm` leaves theirs uninitialised.
+    """
+    return (
+        grad.numel() > 0
+        and {type(weight), type(grad)} <= {Tensor, Parameter}
+        and weight.dtype == grad.dtype in (torch.float32, torch.float64)
+        and weight.device == grad.device
+    )
+
+
+def _project_together(
+    weights: Sequence[Tensor], grads: Sequence[Tensor], restore_norm: bool
+) -> None:
+    """What `_project` does in place, with vectors in place of its scalars, an entry a tensor."""
+    wide = torch.float32 if grads[0].device.type == "mps" else torch.float64
+    tolerance = 4 * torch.finfo(grads[0].dtype).eps
+    before = torch.stack(torch._foreach_norm(grads, 2, wide))
+    square = _sums(torch._foreach_mul(weights, weights), wide, signed=False)
+    dot = _sums(torch._foreach_mul(weights, grads), wide, signed=True)
+    radial = (dot / square).masked_fill_(square == 0, 0.0)
+    torch._foreach_addcmul_(grads, weights, radial.unbind(), value=-1)
+    after = torch.stack(torch._foreach_norm(grads, 2, wide))
+    parallel = (after < tolerance * before) | (after == 0)
+    scale = before / after if restore_norm else torch.ones_like(after)
+    torch._foreach_mul_(grads, scale.masked_fill_(parallel, 0.0).unbind())
+
+
+def _sums(products: Sequence[Tensor], wide: torch.dtype, signed: bool) -> Tensor:
+    """The sum of each tensor, (len(products),); the tensors are overwritten.
+
+    No kernel sums many tensors, but one takes their norms: elsewhere than on the CPU a sum is twice
+    that of the positive entries less that of all magnitudes. Products of one sign, as a parallel
+    gradient has, are summed as their magnitudes are. Only in a wider dtype: norms round more often.
+    """
+    if products[0].dtype == wide or _sums_one_by_one(products[0]):
+        return torch.stack([p.sum(dtype=wide) for p in products])
+    total = torch.stack(torch._foreach_norm(products, 1, wide))
+    if not signed:
+        return total
+    torch._foreach_clamp_min_(products, 0.0)
+    return torch.stack(torch._foreach_norm(products, 1, wide)).mul_(2).sub_(total)
+
+
+def _sums_one_by_one(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
 
 
 class OrthoGrad(torch.optim.Optimizer):

@@ -5,6 +5,7 @@ Copy this one file into your project (it needs only torch) and use it as torch.n
     loss = softmax_cross_entropy(logits, targets, precision=torch.float16)  # collapses soonest
 """
 
+import math
 from contextlib import nullcontext
 
 import torch
@@ -312,14 +313,21 @@ def _half_softmax_nll(rows, labels, precision, label_smoothing, wants_grad):
 
 def _softmax_gradient(rows, labels, precision, label_smoothing, examples):
     """Gradient of the mean softmax cross-entropy over `examples`, by torch's own two kernels."""
-    inside = precision if rows.is_cuda else _wide(precision)  # CUDA's kernels widen by themselves
+    # CUDA's kernels widen by themselves.
+    inside = precision if _widens_by_itself(rows) else _wide(precision)
     # What the mean sends back to the log-probabilities, rounded where autograd rounds it.
-    even = rows.new_full((1, 1), -label_smoothing / rows.shape[1], dtype=precision).div_(examples)
-    own = rows.new_full((1, 1), label_smoothing - 1, dtype=precision).div_(examples).add_(even)
-    even, own = even.to(inside), own.to(inside)
+    even = _rounded(-label_smoothing / rows.shape[1], precision)
+    even = _rounded(even / examples, precision)
+    own = _rounded(_rounded(label_smoothing - 1, precision) / examples, precision)
+    own = _rounded(own + even, precision)
+    if not _goes_by_parts(rows):
+        sent = torch.full_like(rows, even, dtype=inside).scatter_(1, labels, own)
+        log_p = rows.to(precision).to(inside).log_softmax(1).to(precision).to(inside)
+        gradient = torch._log_softmax_backward_data(sent, log_p, 1, inside)
+        return gradient.to(precision).to(rows.dtype)
     rounds, gradient = precision != inside, torch.empty_like(rows)
     parts, size = _parts(rows, gradient, labels)
-    sent = even.repeat(size, rows.shape[1])
+    sent = rows.new_full((size, rows.shape[1]), even, dtype=inside)
     x = None if rows.dtype == inside else torch.empty_like(sent)
     for z, out, y in parts:  # x_n: logits, log-probabilities, their gradient
         sent_n, x_n = sent[: len(z)], out if x is None else x[: len(z)]
@@ -327,11 +335,22 @@ def _softmax_gradient(rows, labels, precision, label_smoothing, examples):
             z = x_n.copy_(z.to(precision) if rounds else z)
         torch._log_softmax(z, 1, False, out=x_n)
         x_n.copy_(x_n.to(precision))
-        sent_n.scatter_(1, y, own.expand(len(z), 1))
+        sent_n.scatter_(1, y, own)
         torch._log_softmax_backward_data(sent_n, x_n, 1, inside, out=x_n)
-        sent_n.scatter_(1, y, even.expand(len(z), 1))
+        sent_n.scatter_(1, y, even)
         out.copy_(x_n.to(precision) if rounds else x_n)
     return gradient
+
+
+def _rounded(value, dtype):
+    """A Python number to the nearest one of a dtype, ties to even: on the host, for any device."""
+    info = torch.finfo(dtype)
+    step = max(info.smallest_normal * info.eps, math.ldexp(info.eps / 2, math.frexp(value)[1]))
+    return round(value / step) * step
+
+
+def _widens_by_itself(rows):
+    return rows.is_cuda
 
 
 def _stablemax_pass(rows, labels, precision, label_smoothing, weight):
@@ -341,15 +360,12 @@ def _stablemax_pass(rows, labels, precision, label_smoothing, weight):
     z_y = z.gather(1, labels).to(wide)  # (N, 1), as all per-row values
     # Where sums and products of s cannot leave the range (float32 in float64), as it is.
     roomy = torch.finfo(z.dtype).max < torch.finfo(wide).max ** 0.5
-    scale = torch.ones_like(z_y)
-    if not roomy:
-        scale = _inverse_of_largest(z.amax(1, keepdim=True).to(wide))
-    own = _s(z_y) * scale
-    rests, means = [], []
+    scale = None if roomy else _inverse_of_largest(z.amax(1, keepdim=True).to(wide))
+    owns, rests, totals, means = [], [], [], []
     even = label_smoothing / z.shape[1]
-    kept, chunks = _chunks(z, wide, weight, labels, scale, own)
+    kept, chunks = _chunks(z, wide, weight, labels, z_y if roomy else scale)
     slope = torch.empty(chunks[0][0].shape, dtype=wide, device=z.device)
-    for z_c, x, kept_c, labels_c, scale_c, own_c in chunks:
+    for z_c, x, kept_c, labels_c, scale_c in chunks:
         x.copy_(z_c)
         if label_smoothing:
             flat = x.abs()
@@ -361,18 +377,21 @@ def _stablemax_pass(rows, labels, precision, label_smoothing, weight):
         x.clamp_(min=0).sub_(m)
         if not roomy:
             x.mul_(scale_c)
+        owns.append(x.gather(1, labels_c))
         x.scatter_(1, labels_c, 0.0)  # summed without the label, the rest is never absorbed
         rests.append(x.sum(1, keepdim=True))
         if weight:
+            totals.append(rests[-1] + owns[-1])
+            share = weight / totals[-1] if roomy else scale_c / totals[-1] * weight
             # m * (m * w), not m * m * w: the square alone underflows at very negative logits.
-            torch.mul(m, scale_c / (rests[-1] + own_c) * weight, out=x).mul_(m)
+            torch.mul(m, share, out=x).mul_(m)
             if label_smoothing:
                 x.sub_(flat)
             if kept_c is not x:
                 kept_c.copy_(x)
-    rest = torch.cat(rests)  # sum over the wrong classes of s_k * scale
+    own, rest = _whole(owns), _whole(rests)  # s * scale of the label, and its sum over the others
     if weight:
-        label_grad = (label_smoothing - even - rest / (rest + own)) / (1 + z_y.abs())
+        label_grad = (label_smoothing - even - rest / _whole(totals)) / (1 + z_y.abs())
         kept.scatter_(1, labels, (label_grad * weight).to(kept.dtype))
     return (z_y, scale, own, rest, means), kept
 
@@ -392,10 +411,10 @@ class _StableMaxNLL(torch.autograd.Function):
         z_y, scale, own, rest, means = values
         # rest / own keeps small losses exact; where it would overflow the loss is above 60.
         smallest = torch.finfo(own.dtype).tiny / torch.finfo(own.dtype).eps
-        log_total = (rest + own).log() - scale.log()
+        log_total = (rest + own).log() if scale is None else (rest + own).log() - scale.log()
         loss = torch.where(own < smallest, log_total - _log_s(z_y), (rest / own).log1p())
         if label_smoothing:
-            uniform = log_total - torch.cat(means)
+            uniform = log_total - _whole(means)
             loss = (1 - label_smoothing) * loss + label_smoothing * uniform
         return loss.to(precision), kept
 
@@ -543,11 +562,19 @@ def _parts(*tensors):
     """
     examples, classes = tensors[0].shape
     rows = examples
-    if tensors[0].device.type == "cpu" and not torch.compiler.is_compiling():
+    if _goes_by_parts(tensors[0]):
         rows = min(examples, max(16, CHUNK_ELEMENTS * torch.get_num_threads() // classes))
     if rows == examples:
         return [tensors], examples
     return list(zip(*(t.split(rows) for t in tensors), strict=True)), rows
+
+
+def _goes_by_parts(rows):
+    return rows.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _whole(parts):
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _chunks(z, wide, weight, *columns):

@@ -59,6 +59,7 @@ def train(
     *,
     device: str = "cpu",
     compile: bool = False,
+    graphed: bool = False,
     checkpoint_seconds: float = 60.0,
     stop_asked=lambda: False,
     report=lambda row, total: None,
@@ -72,6 +73,7 @@ def train(
         folder: an entered RunFolder for it.
         device: where; "cpu", "cuda:N" or "mps".
         compile: run the update under torch.compile.
+        graphed: replay the update as one CUDA graph.
         checkpoint_seconds: at most this much work is lost to a kill.
         stop_asked: asked after every update; True writes a checkpoint and raises Stopped.
         report: called with each new row and the total number of steps.
@@ -86,8 +88,8 @@ def train(
         runs.RunError: the folder is damaged or cannot be written, or another kind of device began.
     """
     course = Course(
-        config, folder, device=device, compile=compile, report=report, environment=environment,
-        allow_device_change=allow_device_change,
+        config, folder, device=device, compile=compile, graphed=graphed, report=report,
+        environment=environment, allow_device_change=allow_device_change,
     )  # fmt: skip
     advance([course], checkpoint_seconds=checkpoint_seconds, stop_asked=stop_asked)
     return course.summary
@@ -141,6 +143,7 @@ def make_parser() -> Parser:
     machine.add_argument("--device", default="cpu", help="cpu, cuda:N or mps [cpu]")
     machine.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads [1]")
     machine.add_argument("--compile", action="store_true", help="update under torch.compile")
+    machine.add_argument("--graphed", action="store_true", help="update as one CUDA graph")
     machine.add_argument(
         "--checkpoint_seconds",
         type=float,
@@ -229,12 +232,13 @@ def resolve_together(parsed, catalog) -> list[tuple[RunConfig, Path]]:
     Raises:
         ValueError: one line, for anything that cannot be run, or not in one stack.
     """
-    same = "device", "threads", "compile", "checkpoint_seconds", "force", "allow_device_change"
-    for name in same:
+    same = "device", "threads", "compile", "graphed", "checkpoint_seconds", "force"
+    for name in (*same, "allow_device_change"):
         if len({getattr(arguments, name) for arguments in parsed}) > 1:
             raise ValueError(f"--{name} differs between runs of one process; give one value to all")
-    if parsed[0].compile:
-        raise ValueError(f"--compile is of a run alone; drop it or {AND}")
+    for form in ("compile", "graphed"):
+        if getattr(parsed[0], form):
+            raise ValueError(f"--{form} is of a run alone; drop it or {AND}")
     found = [resolve(arguments, catalog) for arguments in parsed]
     for config, path in found:
         why = stacking.why_alone(config)
@@ -335,6 +339,7 @@ def main(argv=None) -> int:
                 folder,
                 device=arguments.device,
                 compile=arguments.compile,
+                graphed=arguments.graphed,
                 checkpoint_seconds=arguments.checkpoint_seconds,
                 stop_asked=lambda: bool(stop),
                 report=printer(),

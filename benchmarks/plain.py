@@ -84,7 +84,7 @@ class Encoder(nn.Module):
             x = x + self.position.weight
         x = self.dropout(x)
         for layer in self.layers:
-            mask = None if self.mask is None else self.mask.to(x.dtype)
+            mask = None if self.mask is None else self.mask.to(x)
             x = layer(x, src_mask=mask, is_causal=mask is not None)  # the hint is the faster form
         x = self.norm(x)[:, -1]
         if self.head is None:
@@ -108,20 +108,20 @@ def project(weight):
 
 
 class PlainRun:
-    """One run of a RunConfig on the CPU, with the random streams of train.py.
+    """One run of a RunConfig, with the random streams that train.py has on the CPU.
 
     With `bag` an MLP without biases has nn.EmbeddingBag in front, whose rows are the first layer's
     columns, in place of the product with multi-hot rows, and the fused optimizer.
     """
 
-    def __init__(self, config, bag=False):
+    def __init__(self, config, bag=False, device="cpu"):
         torch.manual_seed(config.seed)
         task = datasets.TASKS[config.dataset](config)
-        parts = datasets.split(task, config.train_fraction)
+        parts = datasets.split(task, config.train_fraction, device)
         transformer = config.network_kind == "transformer"
         make = Encoder if transformer else linear_layers
         dtype = datasets.DTYPES[config.train_precision]
-        self.model = make(task.num_inputs, task.num_classes, config).to(dtype)
+        self.model = make(task.num_inputs, task.num_classes, config).to(device, dtype)
         if bag:
             rows = self.model[0].weight.detach().t().contiguous()
             self.model[0] = nn.EmbeddingBag.from_pretrained(rows, freeze=False, mode="sum")
@@ -157,7 +157,7 @@ class PlainRun:
         x, y = self.sets[0]
         if not self.config.full_batch:
             if not self.order:
-                self.order = list(torch.randperm(len(y)).split(self.config.batch_size))
+                self.order = list(torch.randperm(len(y)).to(y.device).split(self.config.batch_size))
             chosen = self.order.pop(0)
             x, y = x[chosen], y[chosen]
         self.optimizer.zero_grad()

@@ -24,7 +24,7 @@ ARROWS = {
     "models": "layers",
     "metrics": "layers",
     "datasets": "configuration tasks",
-    "training": "configuration datasets metrics models optimizers stablemax tasks",
+    "training": "configuration datasets layers metrics models optimizers stablemax tasks",
     "weights": "configuration metrics training",
     "plotting": "configuration experiment",
     "judging": "configuration experiment plotting",

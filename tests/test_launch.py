@@ -119,6 +119,18 @@ def test_a_list_of_devices_means_the_same_in_every_form(front_door):
             ["--run", "add_stablemax", "--device", "cpu,mps"],
             "device mps has no float64, which stablemax_precision 64 needs; use --device cpu",
         ),
+        (
+            ["--device", "cpu", "--graphed"],
+            "--graphed is for a CUDA device; leave it out with --device cpu",
+        ),
+        (
+            ["--device", "cpu", "--graphed", "--compile"],
+            "--graphed and --compile are two forms of an update; give one of them",
+        ),
+        (
+            ["--device", "cpu", "--compile", "--batch-runs", "2"],
+            "--compile is of a run alone; drop it or --batch-runs",
+        ),
         (["--size", ""], "unknown size ''; choose from full, cpu, quick"),
         (["--size", "tiny"], "unknown size 'tiny'; choose from full, cpu, quick"),
         (["--size", "cpu", "--quick"], "--quick contradicts --size cpu; give one of them"),
@@ -131,6 +143,16 @@ def test_bad_input_is_one_line_and_exit_2(front_door, tmp_path, arguments, line)
     assert (code, out) == (2, "")
     assert err.removeprefix("run_main_experiments.sh: ") == line + "\n"
     assert not (tmp_path / "the runs").exists()
+
+
+@pytest.mark.parametrize("flag", ["--compile", "--graphed"])
+def test_a_form_of_updates_reaches_every_run(front_door, flag):
+    asked = ("--dry-run", "--figures", "1", "--device", "cuda:0")
+    plain, other = (front_door(*asked, *more, gpus=1)[1] for more in ((), (flag,)))
+    assert plain.count("\n") == 3
+    assert [line.split() for line in other.splitlines()] == [
+        [*line.split(), flag] for line in plain.splitlines()
+    ]
 
 
 def test_empty_folder_for_the_runs_is_refused(capsys):

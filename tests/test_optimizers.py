@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import optimizers
 from optimizers import (
     GradNormLR,
     OrthoGrad,
@@ -210,6 +211,69 @@ def test_non_contiguous_weights_and_gradients_are_projected_in_place():
         want = expected if grad.shape == (8, 6) else expected.T
         assert np.abs(grad.double().numpy() - want).max() < 1e-6
     assert torch.count_nonzero(wide[:, 1::2]) == 0
+
+
+def corner_cases():
+    """Weights and gradients of every kind, each three times: parallel, zero, tiny, not finite."""
+    kinds = []
+    for seed in range(3):
+        w, g = draw(30, 20, seed=seed), draw(30, 20, seed=50 + seed)
+        bad = g.clone()
+        bad[2, 3] = (math.inf, -math.inf, math.nan)[seed]
+        kinds += [(w, g), (w, -1.5 * w), (0 * w, g), (w, 0 * g), (w, bad), (w, 1e-25 * g)]
+        kinds += [(w[0, :1], g[0, :1]), (w[0, 0], g[0, 0]), (w[:0], g[:0]), (w.t(), g.t())]
+        kinds += [(w.double(), g.double()), (w.half(), g.half()), (w.double(), g)]
+        kinds += [(w.abs(), g - 0.7 * w.abs()), (w.double(), 1e-13 * g.double() + w.double())]
+    return zip(*((w, g.clone()) for w, g in kinds), strict=True)
+
+
+@pytest.mark.parametrize("together", [1, 1300, 2**30])
+@pytest.mark.parametrize("restore_norm", [True, False])
+@pytest.mark.parametrize("sums", ["one by one", "as norms"])
+def test_many_gradients_are_projected_together_as_each_one_alone(
+    together, restore_norm, sums, monkeypatch
+):
+    weights, grads = corner_cases()
+    pairs = zip(weights, grads, strict=True)
+    alone = [orthogonal_projection([w], [g], restore_norm)[0] for w, g in pairs]
+    monkeypatch.setitem(optimizers.TOGETHER, "cpu", together)
+    monkeypatch.setattr(optimizers, "_sums_one_by_one", lambda tensor: sums == "one by one")
+    orthogonal_projection_(weights, grads, restore_norm)
+    for ours, expected in zip(grads, alone, strict=True):
+        finite = expected.isfinite().all()
+        if sums == "one by one":
+            assert torch.equal(ours.nan_to_num(7, 8, 9), expected.nan_to_num(7, 8, 9))
+        elif finite:
+            assert torch.equal(ours == 0, expected == 0)
+            limit = 4 * torch.finfo(ours.dtype).eps * expected.abs().max() if ours.numel() else 0
+            assert ((ours - expected).abs() <= limit).all()
+        else:
+            assert not ours.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_parallel_gradients_summed_as_norms_become_exactly_zero(dtype, monkeypatch):
+    monkeypatch.setattr(optimizers, "_sums_one_by_one", lambda tensor: False)
+    weights = [draw(n, dtype=dtype, seed=s) for n in (2, 3, 10, 1000, 45200) for s in range(20)]
+    grads = [w * float(draw(1, seed=50 + i)) for i, w in enumerate(weights)]
+    orthogonal_projection_(weights, grads)
+    assert [g for g in grads if g.count_nonzero()] == []
+
+
+def test_the_calls_of_a_projection_do_not_grow_with_the_number_of_tensors(monkeypatch):
+    class Calls(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            counts[-1] += 1
+            return function(*args, **(kwargs or {}))
+
+    monkeypatch.setattr(optimizers, "_sums_one_by_one", lambda tensor: False)
+    counts = []
+    for number in (2, 50):
+        weights, grads = ([draw(3, seed=seed) for _ in range(number)] for seed in (0, 1))
+        counts.append(0)
+        with Calls():
+            orthogonal_projection_(weights, grads)
+    assert counts[0] == counts[1] < 40
 
 
 def test_conjugate_gradient_is_projected_and_stepped_on_like_a_plain_one():

@@ -21,7 +21,7 @@ class Course:
     Args:
         config: what to run.
         folder: an entered RunFolder for it; its checkpoint, if any, is where the run goes on.
-        device, compile: as for `training.session.Session`.
+        device, compile, graphed: as for `training.session.Session`.
         report: called with each new row and the total number of steps.
         environment: called once the device is ready; what env.json holds of this start.
         allow_device_change: go on with what another kind of device has begun.
@@ -42,6 +42,7 @@ class Course:
         *,
         device: str = "cpu",
         compile: bool = False,
+        graphed: bool = False,
         report=lambda row, total: None,
         environment=None,
         allow_device_change: bool = False,
@@ -53,7 +54,7 @@ class Course:
         from training.session import Session
 
         self.config, self.folder, self.report = config, folder, report
-        self.session = session = Session(config, device, compile)
+        self.session = session = Session(config, device, compile, graphed)
         self.seconds, self.diverged_at, self.stopped_at, self.summary = 0.0, None, None, None
         state = folder.load_checkpoint(map_location="cpu")
         self.row_due = state is None  # a checkpoint's own row is in metrics.csv already

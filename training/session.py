@@ -4,6 +4,7 @@ A Session is what a checkpoint stores and restores; the loop around it is train.
 """
 
 import ctypes
+import itertools
 import math
 import os
 import shutil
@@ -14,11 +15,13 @@ import torch
 
 import datasets
 import metrics
+import models
 import optimizers
 import stablemax
 from configuration.config import RunConfig
+from layers.passes import written_out
 from tasks import images
-from training import builders, devices, dimension, losses, update_rules
+from training import builders, devices, dimension, graphs, losses, update_rules
 
 # Losses whose gradient is taken row by row: in closed form, or where each row's rounding counts.
 BY_ROWS = (
@@ -26,15 +29,24 @@ BY_ROWS = (
     stablemax.stablemax_cross_entropy,
     losses.torch_cross_entropy,
 )
+_numbers = itertools.count()  # of operations, whose names are the process's
 MOST_INDICES = 2**22  # of batches drawn ahead on a GPU: 32 MB
 
 
 class Session:
     """The live objects of a run: data, network, loss, optimizer, batches; and one update."""
 
-    def __init__(self, config: RunConfig, device: str = "cpu", compile: bool = False):
+    def __init__(
+        self,
+        config: RunConfig,
+        device: str = "cpu",
+        compile: bool = False,
+        graphed: bool = False,
+    ):
         if config.half_softmax == "cpu" and device != "cpu":
             raise ValueError(f"half_softmax 'cpu' on device {device}: use --device cpu")
+        if graphed:
+            graphs.check(config, device, compile)
         devices.prepare(device)
         torch.manual_seed(config.seed)  # split, initial weights, permutations: one stream
         task = datasets.TASKS[config.dataset](config)
@@ -52,6 +64,9 @@ class Session:
                     w.mul_(config.init_scale)
         self.model.to(device=device, dtype=datasets.DTYPES[config.train_precision])
         builders.check_model(config, self.model, self.data.train_inputs, task.num_classes)
+        if isinstance(self.model, models.MLP) and not written_out(self.data.train_inputs):
+            dtype = datasets.DTYPES[config.train_precision]
+            self.data = datasets.dense(self.data, task.num_inputs, dtype)
         self.loss = builders.make_loss(config)
         self.collapse_dtype = datasets.DTYPES[config.softmax_precision]
         self.weights = list(self.model.parameters())
@@ -81,10 +96,14 @@ class Session:
         self.model.train()
         self._backpropagate = self.model.backpropagate
         if compile:
-            # torch.compile does not trace autograd.grad. Said here and not by a decorator: that
-            # loads the compiler, a second of every start.
-            self._gradient_by_autograd = torch.compiler.disable(self._gradient_by_autograd)
             self._backpropagate = Compiled(self.model, device)
+            if config.loss_precision == 16:
+                self.loss_gradient = self._opaque_gradient()
+        self._replayed = None
+        if graphed:
+            capture = partial(graphs.capture, self.optimizer)
+            self._replayed = graphs.Replayed(self._update_on, capture, graphs.side_stream)
+            self._place_rates()
         if device == "cpu":
             keep_freed_memory()
             # Threads inherit the flag of D12 from their birth: they are born before it is ever set.
@@ -92,8 +111,19 @@ class Session:
 
     def update(self):
         """One optimizer update on the next batch. Nothing here waits for the device."""
-        inputs, targets = self._next_batch()
+        chosen = self._next_batch()
         self.collapsed = self._is_collapsed()
+        if self.lr_schedule is not None:
+            self.lr_schedule.step(self.step)
+        if self._replayed is None:
+            self._update_on(chosen)
+        else:
+            self._replayed((len(chosen), self.collapsed), chosen)
+        self.step += 1
+
+    def _update_on(self, chosen):
+        """An update on these examples, all of it on the device: what a CUDA graph holds."""
+        inputs, targets = self._examples(chosen)
         self.optimizer.zero_grad(set_to_none=True)
         # D12: towards softmax collapse a sixth of the loss gradients are subnormal, below 1.2e-38,
         # and cost the CPU five times a step; absorbed by any sum, they are taken as 0. The
@@ -107,18 +137,18 @@ class Session:
             update_rules.clip_gradient(self.weights, self.config.clip_norm)
         if self.schedule is not None:
             self.schedule.step()
-        if self.lr_schedule is not None:
-            self.lr_schedule.step(self.step)
         if self.decay is not None:
             self.decay.step()
         self.optimizer.step()
         if self.config.update_noise:
             update_rules.add_update_noise(self.optimizer, self.config.update_noise)
-        self.step += 1
 
     def _next_batch(self):
-        """(inputs, targets) of the next batch; images turned and blurred anew where that is on."""
-        chosen = self.batches.next()
+        """(B,) indices of the next batch, on the device."""
+        return self.batches.next()
+
+    def _examples(self, chosen):
+        """(inputs, targets) of these; images turned and blurred anew where that is on."""
         inputs = self.data.train_inputs.index_select(0, chosen)
         if self.config.rotation or self.config.blur:
             inputs = images.augment(inputs, self.config.rotation, self.config.blur)
@@ -126,27 +156,46 @@ class Session:
 
     def _logit_gradient(self, targets, logits, rows):
         """Gradient of what an update minimises by the logits (n, C) of these rows of the batch."""
-        return self.loss_gradient(logits, targets[rows], len(targets))
+        return self.loss_gradient(logits, targets[rows], len(targets), self.collapsed)
 
-    def loss_gradient(self, logits, labels, examples):
+    def loss_gradient(
+        self, logits: torch.Tensor, labels: torch.Tensor, examples: int, collapsed: bool
+    ) -> torch.Tensor:
         """Gradient of the sum over these rows (n, C) of the loss's terms, over `examples`."""
-        config = self.config
-        plain = not (self.collapsed or config.logit_norm_penalty or config.alpha != 1)
+        plain = not (collapsed or self.config.logit_norm_penalty or self.config.alpha != 1)
         if plain and getattr(self.loss, "func", None) in BY_ROWS:
             return stablemax.cross_entropy_gradient(
                 self.loss.func, logits, labels, examples=examples, **self.loss.keywords
             )
-        return self._gradient_by_autograd(logits, labels, len(labels) / examples)
+        return self._gradient_by_autograd(logits, labels, len(labels) / examples, collapsed)
+
+    def _opaque_gradient(self):
+        """`loss_gradient` as one operation, of which a compiler leaves out no rounding.
+
+        Raises:
+            ValueError: for a loss that needs autograd, which does not work inside an operation.
+        """
+        rows = getattr(self.loss, "func", None) is stablemax.softmax_cross_entropy
+        added = self.config.logit_norm_penalty or self.config.alpha != 1
+        if added or not rows or self.collapse_from is not None:
+            raise ValueError(
+                "--compile takes a 16-bit loss only where it is softmax cross-entropy with nothing"
+                " added to it; leave --compile out"
+            )
+        operation = torch.library.custom_op(f"session::gradient{next(_numbers)}", mutates_args=())
+        gradient = operation(self.loss_gradient)
+        gradient.register_fake(lambda logits, *_: torch.empty_like(logits))
+        return gradient
 
     @torch.enable_grad()
-    def _gradient_by_autograd(self, logits, labels, share):
+    def _gradient_by_autograd(self, logits, labels, share, collapsed):
         z = logits.detach().requires_grad_()
-        return torch.autograd.grad(self._objective(z, labels) * share, z)[0]
+        return torch.autograd.grad(self._objective(z, labels, collapsed) * share, z)[0]
 
-    def _objective(self, logits, targets):
+    def _objective(self, logits, targets, collapsed):
         """What an update minimises: the run's loss, with what figures 8 and 11 add to it."""
         scaled = logits if self.config.alpha == 1 else logits * self.config.alpha  # (B, C)
-        if self.collapsed:
+        if collapsed:
             scaled = losses.without_right_logits(scaled, targets)
         value = self.loss(scaled, targets)
         if self.config.logit_norm_penalty:
@@ -277,12 +326,22 @@ class Session:
             "device_rng": devices.random_state(self.device),
         }
 
+    def _place_rates(self):
+        """Has a schedule's learning rates where a replayed update reads them, else on the host."""
+        for group in self.optimizer.param_groups if self.lr_schedule is not None else ():
+            rate = float(group["lr"])
+            if self._replayed is not None:  # in the precision that fused kernels read
+                dtype = torch.float64 if self.device == "cpu" else torch.float32
+                rate = torch.tensor(rate, dtype=dtype, device=self.device)
+            group["lr"] = rate
+
     def restore(self, state: dict):
         """Takes up what `state` gave; of another kind of device all but its random stream."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.decay is not None:
             self.decay.load_state_dict(state["decay"])
+        self._place_rates()
         self.batches.load_state_dict(state["batches"])
         self.step = state["step"]
         torch.set_rng_state(state["rng"])
@@ -296,7 +355,9 @@ class Compiled:
 
     Forward pass and logit gradient are one graph, the backward pass another. On a GPU both are
     replayed as CUDA graphs (mode "reduce-overhead"); the optimizer stays the fused kernel it is.
-    Equal to the eager form within rounding on a CPU; not run on a GPU so far.
+    Equal to the eager form within rounding on a CPU; not run on a GPU so far. Losses that are
+    differentiated by autograd are traced with the rest; a 16-bit one, of which a compiler would
+    leave out the roundings, is one operation to it.
 
     Raises:
         ValueError: without the compiler that torch.compile needs.
@@ -304,6 +365,7 @@ class Compiled:
 
     def __init__(self, model, device):
         check_compiler(device)
+        torch._dynamo.config.trace_autograd_ops = True  # torch.autograd.grad inside a graph
         self.forward = torch.compile(
             partial(self._forward, model),
             mode=None if device == "cpu" else "reduce-overhead",

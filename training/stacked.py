@@ -75,11 +75,7 @@ class Stacked(Session):
     def _stack_data(self):
         x = torch.stack([s.data.train_inputs for s in self.sessions])  # (R, N, K or F)
         if not x.is_floating_point():
-            width = self.model.input_size
-            if self.device == "cpu":
-                x = stacked_network.offset_positions(x, width)
-            else:  # on a GPU one product is less than the look-up and its gradient
-                x = stacked_network.multi_hot(x, width, self.weights[0].dtype)
+            x = stacked_network.offset_positions(x, self.model.input_size)
         self._inputs = x
         self._targets = torch.stack([s.data.train_targets for s in self.sessions])  # (R, N)
         if not self.config.full_batch:
@@ -98,9 +94,9 @@ class Stacked(Session):
         self._orders = orders + (runs * self._targets.shape[1])[:, None, None]
 
     def _next_batch(self):
-        """((R, B, K or F) inputs, (R * B,) targets) of each run's next batch."""
+        """(R * B,) indices of each run's next batch among the examples of all; None for all."""
         if self.config.full_batch:
-            return self._inputs, self._targets.flatten()
+            return None
         epoch, batch = divmod(self.taken, self.steps_per_epoch)
         if epoch == self._orders.shape[1]:
             self._hand_back_batches()
@@ -108,7 +104,12 @@ class Stacked(Session):
             epoch, batch = 0, 0
         self.taken += 1
         size = self.config.batch_size
-        chosen = self._orders[:, epoch, batch * size : (batch + 1) * size].flatten()  # (R * B,)
+        return self._orders[:, epoch, batch * size : (batch + 1) * size].flatten()
+
+    def _examples(self, chosen):
+        """((R, B, K or F) inputs, (R * B,) targets) of these."""
+        if chosen is None:
+            return self._inputs, self._targets.flatten()
         inputs = self._inputs.flatten(0, 1).index_select(0, chosen)
         inputs = inputs.view(len(self.sessions), -1, inputs.shape[1])
         return inputs, self._targets.flatten().index_select(0, chosen)
@@ -123,8 +124,9 @@ class Stacked(Session):
         parts, start, examples = [], 0, len(targets) // len(self.sessions)
         for session, runs in self.losses:
             rows = slice(start, start + runs * examples)
-            session.collapsed = self.collapsed
-            parts.append(session.loss_gradient(logits[rows], targets[rows], examples))
+            parts.append(
+                session.loss_gradient(logits[rows], targets[rows], examples, self.collapsed)
+            )
             start = rows.stop
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 

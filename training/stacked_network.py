@@ -16,12 +16,6 @@ def offset_positions(positions: Tensor, width: int) -> Tensor:
     return positions + (runs * width)[:, None, None]
 
 
-def multi_hot(positions: Tensor, width: int, dtype: torch.dtype) -> Tensor:
-    """(R, B, F) rows that have a one at each of (R, B, K) positions; one named twice is 2."""
-    rows = torch.zeros(*positions.shape[:2], width, dtype=dtype, device=positions.device)
-    return rows.scatter_add_(2, positions, torch.ones_like(positions, dtype=dtype))
-
-
 @torch.no_grad()
 def gradients(x, weights, biases, logit_gradient):
     """Gradients of all weights and biases of R networks, without a graph.

@@ -70,7 +70,10 @@ class Schedule:
         """Call before the optimizer's step number `update`, counted from 0."""
         factor = self.factor(update)
         for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
-            group["lr"] = base * factor
+            if isinstance(group["lr"], Tensor):  # where a captured graph reads it
+                group["lr"].fill_(base * factor)
+            else:
+                group["lr"] = base * factor
 
 
 def parameter_groups(weights: Iterable[Tensor], weight_decay: float) -> list[dict]:

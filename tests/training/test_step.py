@@ -1,28 +1,35 @@
-"""One update is the plain one, and nothing in it waits for the device.
+"""One update is the plain one, in every form, and nothing in it waits for the device.
 
 The oracle is benchmarks/plain.py: dense one-hot rows, torch's own layers, losses by their formula,
 autograd and torch's optimizers. So these tests also say that the benchmark compares like with like.
 """
 
 import builtins
+import copy
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 from house import PAPER_RUNS
+from torch._dynamo.utils import counters
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import datasets
 import models
+import optimizers
 import stablemax
-from benchmarks import step_time
+from benchmarks import gpu, step_time
 from benchmarks.plain import PlainRun
 from configuration.config import RunConfig
 from layers import encoder
 from layers import passes as layers
-from training import session
+from training import graphs, session
 from training.session import Session
 
 BASE = dict(lr=0.01, train_fraction=0.5, num_epochs=1000)
@@ -75,6 +82,15 @@ def small_chunks(monkeypatch):
     """Chunks so small that every batch here is cut into several, the last one short."""
     monkeypatch.setattr(layers, "NETWORK_CHUNK", 24 * 8 * 19)
     monkeypatch.setattr(stablemax, "CHUNK_ELEMENTS", 1)  # 16 rows at least
+
+
+def as_on_a_gpu(monkeypatch):
+    """Has the CPU compute what a GPU would, but for the form of its own kernels."""
+    for module in (layers, encoder, models, session):
+        monkeypatch.setattr(module, "written_out", lambda x: False)
+    monkeypatch.setattr(stablemax, "_goes_by_parts", lambda rows: False)
+    monkeypatch.setattr(optimizers, "_sums_one_by_one", lambda tensor: False)
+    monkeypatch.setattr(optimizers, "TOGETHER", {})
 
 
 def after(make, config, steps):
@@ -286,8 +302,7 @@ def test_no_update_waits_for_the_device(kind, loss, change, monkeypatch):
 
 def update_without_waiting(config, monkeypatch):
     """Six updates in the form of other devices; on a CPU itself there is nothing to wait for."""
-    for module in (layers, encoder, models):
-        monkeypatch.setattr(module, "written_out", lambda x: False)
+    as_on_a_gpu(monkeypatch)
     ours = Session(config)
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "print", refuse_to_print)
@@ -317,14 +332,199 @@ def test_drawing_batches_and_turning_images_wait_for_nothing(order, monkeypatch)
     update_without_waiting(config, monkeypatch)
 
 
-@pytest.mark.parametrize("kind", ["mlp", "mlp with bias", "mlp on dense rows", "transformer"])
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_form_of_other_devices_gives_the_same_update(kind, loss, monkeypatch):
-    config = settings(kind, loss, train_precision=64)
+@kinds
+@pytest.mark.parametrize("loss", ALL_LOSSES)
+def test_the_form_of_a_gpu_gives_the_same_update(kind, loss, monkeypatch):
+    made, orthogonal = (narrow, True) if loss == "stablemax" else (settings, False)
+    config = made(kind, loss, train_precision=64, orthogonal_gradients=orthogonal)
     written = after(Session, config, 20)
-    for module in (layers, encoder, models):
-        monkeypatch.setattr(module, "written_out", lambda x: False)
+    as_on_a_gpu(monkeypatch)
     assert_near(after(Session, config, 20)[0], written[0], 1e-10)
+
+
+@pytest.mark.parametrize("bits", [16, 32, 64])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+def test_the_form_of_a_gpu_gives_the_bits_of_a_logit_gradient(
+    bits, smoothing, weights, monkeypatch
+):
+    logits = 20 * torch.randn(200, 13, dtype=weights, generator=torch.Generator().manual_seed(bits))
+    for loss in (stablemax.softmax_cross_entropy, stablemax.stablemax_cross_entropy):
+        options = dict(precision=datasets.DTYPES[bits], label_smoothing=smoothing, examples=333)
+        both = []
+        for form in (lambda rows: True, lambda rows: False):
+            monkeypatch.setattr(stablemax, "_goes_by_parts", form)
+            targets = torch.arange(200) % 13
+            both.append(stablemax.cross_entropy_gradient(loss, logits, targets, **options))
+        assert torch.equal(*both) and both[0].count_nonzero()
+
+
+def test_rows_too_many_to_be_held_stay_positions(monkeypatch):
+    as_on_a_gpu(monkeypatch)
+    config = settings("mlp", "softmax")
+    dense = Session(config).data.train_inputs
+    monkeypatch.setattr(datasets, "MOST_DENSE", 13 * 13 * 26 - 1)
+    positions = Session(config).data.train_inputs
+    assert torch.equal(dense, torch.nn.functional.one_hot(positions, 26).sum(1).float())
+
+
+# ---------------------------------------------------------- operations of an update on a GPU
+
+
+class Operations(TorchDispatchMode):
+    """The operations that make a tensor or change one: on a GPU a kernel each, or more.
+
+    Views are none; memory that is only allocated counts, too.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        returns = function._schema.returns
+        view = any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
+        makes = any("Tensor" in str(r.type) for r in returns)
+        name = function.overloadpacket.__name__
+        if function.namespace == "aten" and makes and not view and name != "_unsafe_view":
+            self.names.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("run", "most"),
+    [
+        ("add_stablemax", 42),
+        ("add_softmax32_40", 18),
+        ("add_softmax16_40", 20),
+        ("add_orthoadamw", 41),
+        ("add_orthosgd", 70),
+        ("add_transformer_adamw", 92),
+        ("add_transformer_orthoadamw", 115),
+    ],
+)
+def test_an_update_on_a_gpu_is_few_operations_none_of_which_waits(run, most, monkeypatch):
+    as_on_a_gpu(monkeypatch)
+    monkeypatch.setattr(stablemax, "_widens_by_itself", lambda rows: True)  # CUDA's 16-bit kernels
+    ours = Session(replace(PAPER_RUNS[run].config, modulo=13))
+    ours.batches.ahead = 8  # orders are drawn ahead: that is not of an update
+    for _ in range(2):
+        ours.update()
+    with NoWaitingMethods(), NoWaitingOperations(), Operations() as operations:
+        ours.update()
+    assert len(operations.names) <= most, operations.names
+
+
+# ------------------------------------------------------------------------------- graphs
+
+
+class Recorded(TorchDispatchMode):
+    """Operations as a CUDA graph has them: with the numbers and the tensors of their capture.
+
+    `replay` makes them again and puts each result where the first one is.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        results = function(*args, **(kwargs or {}))
+        self.calls.append((function, args, kwargs or {}, results))
+        return results
+
+    def replay(self):
+        with torch.no_grad():
+            for function, args, kwargs, results in self.calls:
+                returns = function._schema.returns
+                again = function(*args, **kwargs)
+                if all(r.alias_info is None for r in returns):
+                    for new, kept in zip(tree_leaves(again), tree_leaves(results), strict=True):
+                        if isinstance(kept, torch.Tensor):
+                            kept.copy_(new)
+
+
+def record(optimizer, work):
+    """As graphs.capture, which makes no update and draws no number: both are undone."""
+    owned = [*(p for g in optimizer.param_groups for p in g["params"])]
+    owned += [t for state in optimizer.state.values() for t in state.values() if t is not None]
+    before, recorded = [t.detach().clone() for t in owned], Recorded()
+    with torch.random.fork_rng(devices=[]), recorded:
+        work()
+    for tensor, value in zip(owned, before, strict=True):
+        tensor.detach().copy_(value)
+    return recorded.replay
+
+
+GRAPHED = [(kind, {}) for kind in KINDS]
+GRAPHED += [("mlp, mini-batches", change) for change in CHANGES.values()]
+GRAPHED += [("mlp", dict(induce_collapse_epoch=8)), ("transformer", dict(dropout=0.2))]
+GRAPHED += [("mlp, mini-batches", dict(lr_schedule="cosine", clip_norm=0.5, num_epochs=6))]
+
+
+@pytest.mark.parametrize(("kind", "change"), GRAPHED, ids=str)
+def test_replayed_updates_equal_eager_ones(kind, change, monkeypatch):
+    as_on_a_gpu(monkeypatch)
+    config = settings(kind, "softmax", **dict(train_precision=64) | change)
+    eager, replays = after(Session, config, 20), []
+
+    def counted(optimizer, work):
+        replay = record(optimizer, work)
+        return lambda: replays.append(work) or replay()
+
+    monkeypatch.setattr(graphs, "check", lambda *_: None)
+    monkeypatch.setattr(graphs, "capture", counted)
+    monkeypatch.setattr(graphs, "side_stream", nullcontext)
+    graphed = after(partial(Session, graphed=True), config, 20)
+    assert_near(graphed[0], eager[0], 1e-12)
+    kinds = 2 if "mini-batches" in kind or "(" in kind or "induce_collapse_epoch" in change else 1
+    assert len(set(replays)) == kinds and len(replays) == 20 - graphs.WARM_UP * kinds
+
+
+@pytest.mark.parametrize("kind", ["mlp", "mlp, orthogonal SGD"])
+def test_optimizer_is_capturable_while_it_is_captured_and_no_longer(kind, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay="replay"))
+    monkeypatch.setattr(torch.cuda, "graph", nullcontext)
+    optimizer, seen = Session(settings(kind, "softmax")).optimizer, []
+    (group,) = optimizer.param_groups
+    before = group.get("capturable")  # SGD has no such flag
+    work = lambda: seen.append(group.get("capturable"))  # noqa: E731
+    assert graphs.capture(optimizer, work) == "replay"
+    assert seen == [None if before is None else True] and group.get("capturable") is before
+
+
+def test_a_schedule_begun_graphed_goes_on_eager_and_the_other_way_round(monkeypatch):
+    monkeypatch.setattr(graphs, "check", lambda *_: None)
+    monkeypatch.setattr(graphs, "capture", record)
+    monkeypatch.setattr(graphs, "side_stream", nullcontext)
+    as_on_a_gpu(monkeypatch)
+    config = settings("mlp", "softmax", train_precision=64, lr_schedule="cosine", num_epochs=20)
+    expected = after(Session, config, 14)[0]
+    for first, second in ((True, False), (False, True)):
+        begun, going_on = Session(config, graphed=first), Session(config, graphed=second)
+        for _ in range(7):
+            begun.update()
+        going_on.restore(copy.deepcopy(begun.state(7, 0.0)))
+        for _ in range(7):
+            going_on.update()
+        assert_near([w.detach() for w in going_on.weights], expected, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "network", "own", "words"),
+    [
+        (dict(device="cpu"), MLP, {}, "leave it out with --device cpu"),
+        (dict(device="cuda:0", compile=True), MLP, {}, "give one of them"),
+        (dict(device="cuda:0"), OTHER_NETWORKS["lstm"], {}, "network 'lstm'"),
+        (dict(device="cuda:0"), MLP, {"loss mine": "0123"}, "loss mine"),
+    ],
+    ids=str,
+)
+def test_what_is_not_captured_is_refused_in_one_line(options, network, own, words, monkeypatch):
+    monkeypatch.setattr(graphs, "definitions", lambda config: own)
+    with pytest.raises(ValueError, match=words) as error:
+        Session(RunConfig(**BASE | network), graphed=True, **options)
+    assert "\n" not in str(error.value)
 
 
 # ------------------------------------------------------------------------------- compiled
@@ -366,13 +566,36 @@ def test_what_acts_beside_the_optimizer_is_the_same_around_a_compiled_pass(monke
     assert_near(after(partial(Session, compile=True), config, 20)[0], eager, 1e-10)
 
 
-@pytest.mark.parametrize("change", [dict(softmax_precision=16), dict(alpha=2.0)], ids=str)
-def test_compiled_updates_round_where_eager_ones_do(change, monkeypatch):
+@pytest.mark.parametrize(
+    ("change", "graphs"),
+    [
+        (dict(softmax_precision=16), 1),
+        (dict(alpha=2.0), 1),
+        (dict(logit_norm_penalty=0.1), 1),
+        (dict(loss_function="taylor"), 1),
+        (dict(softmax_temperature=2.0), 1),
+        (dict(induce_collapse_epoch=5), 2),
+    ],
+    ids=str,
+)
+def test_a_compiled_update_is_one_graph_and_rounds_where_the_eager_one_does(
+    change, graphs, monkeypatch
+):
     torch._dynamo.reset()
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    config = settings("mlp", "softmax", **{"softmax_precision": 64} | change)
+    counters.clear()
+    whole = partial(torch.compile, backend="aot_eager", fullgraph=True)
+    monkeypatch.setattr(torch, "compile", whole)
+    config = settings("mlp", "softmax", **change)
     eager = after(Session, config, 20)[0]
     assert_near(after(partial(Session, compile=True), config, 20)[0], eager, 1e-4)
+    assert counters["stats"]["unique_graphs"] == graphs
+
+
+@pytest.mark.parametrize("change", [dict(alpha=2.0), dict(half_softmax="cpu")], ids=str)
+def test_a_16_bit_loss_that_cannot_be_compiled_whole_is_refused_in_one_line(change):
+    with pytest.raises(ValueError, match="16-bit loss.*leave --compile out") as error:
+        Session(settings("mlp", "softmax", softmax_precision=16, **change), compile=True)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
@@ -417,6 +640,29 @@ def test_the_plain_step_with_a_bag_is_the_plain_step(kind):
     assert step_time.has_bag(config, inputs)
     assert not step_time.has_bag(settings("mlp with bias", "softmax"), inputs)
     assert not step_time.has_bag(settings("transformer", "softmax"), inputs)
+
+
+def test_every_form_that_the_gpu_benchmark_times_is_the_same_update(monkeypatch):
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setattr(gpu, "Session", lambda *a, **o: made.append(Session(*a, **o)) or made[-1])
+    monkeypatch.setattr(gpu, "PlainRun", lambda *a, **o: made.append(PlainRun(*a, **o)) or made[-1])
+    config, made = settings("mlp", "softmax", train_precision=64), []
+    took = gpu.measure(config, "cpu", repetitions=1, steps=2)
+    assert set(took) == set(gpu.FORMS) - {"graphed"} and all(ms > 0 for ms, _ in took.values())
+    eager, *others = ([w.detach() for w in run.model.parameters()] for run in made)
+    assert len(others) == 2
+    more, _ = after(Session, config, 5)  # the eager one has shown its products in one more
+    assert_near(eager, more, 1e-12)
+    for weights in others:
+        assert_near(weights, after(Session, config, 4)[0], 1e-9)
+
+
+def test_the_gpu_benchmark_answers_in_one_line_where_there_is_none(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--device", "cpu"])
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_floor_is_the_products_of_an_update():
