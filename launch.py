@@ -7,7 +7,7 @@
     ./run_main_experiments.sh --list
     ./run_main_experiments.sh --report                          figures and verdicts on one page
 
-plan.py and sweep.py say which runs; local.py runs a plan on this machine.
+plan.py and sweep.py say which runs; local.py runs a plan on this machine, slurm.py on a cluster.
 Exit codes: 0 complete, 1 a run or a picture failed, 2 bad input; 129, 130, 143 stopped by a signal.
 Imports no torch, pandas or matplotlib: it starts in a fraction of a second.
 """
@@ -37,7 +37,7 @@ from configuration.flags import Parser, add_own_file, device_name
 from configuration.interpreter import end, require, told
 from experiment.catalog import Catalog
 from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
-from launching import progress
+from launching import progress, slurm, slurm_task
 from launching.local import Local
 from launching.plan import RUNS, Job, is_finished, plan
 from launching.progress import count, duration, list_figures, list_jobs, makespan
@@ -139,6 +139,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--interval", default="30", metavar="SECONDS", help="between lines off a terminal [30]"
     )
+    slurm.add_flags(parser)
     return parser
 
 
@@ -278,6 +279,32 @@ def announce(local: Local, skipped: int):
         )
 
 
+def submit(jobs, queued, queue, cluster, root: Path, train) -> bool:
+    """Submits the runs that are neither finished nor queued, says how to watch and cancel them."""
+    if queued:
+        print(f"{count(len(queued), 'run')} in the queue already")
+    if not jobs:
+        print("nothing to submit")
+        return True
+    device = cluster.device
+    try:
+        make = slurm_task.task_maker(
+            lambda job: train_command(job, device, train=train), device, jobs[0].own
+        )
+        job = queue.submit(jobs, cluster, make)
+    except (ValueError, OSError) as error:
+        note(str(error))
+        return False
+    tasks = len({queue.place(j).id for j in jobs})
+    print(
+        f"{count(len(jobs), 'run')} submitted as job {job}, {count(tasks, 'task')}"
+        f"\n  watch:   squeue -j {job}, or this command with --status"
+        f"\n  output:  {short(root / slurm.FOLDER)}/{job}_*.out"
+        f"\n  cancel:  scancel {job}"
+    )
+    return True
+
+
 def report_failures(failed):
     for task in failed:
         print(f"\n{task.job.label} {task.failure}; the end of {short(task.log)}:")
@@ -386,6 +413,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         run = None if options.run is None else catalog.run(options.run)
         varied = {} if options.vary is None else parse_vary(options.vary)
         options.size = asked_size(options.size, options.quick)
+        cluster = slurm.parse_options(options)
         seeds = parse_seeds(options.seeds)
         devices = parse_devices(options.device)
         jobs_each = (
@@ -415,7 +443,15 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             return report(figures, options)
         if not options.dry_run:
             require("torch", "numpy", "pandas", "matplotlib", "tqdm", load=find_spec)
-        slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
+            if cluster and not cluster.status:
+                slurm.check_installed()
+        if cluster:
+            slots, queue = {cluster.device: 1}, slurm.Queue(options.root)
+            if cluster.status:
+                slurm.show(jobs, queue)
+                return told()
+        else:
+            slots = {d: jobs_each or default_jobs(d) for d in check_devices(devices)}
         if not options.dry_run:
             check_writable(options.root, "--runs")
             check_writable(Path(options.out) if options.out else HERE / "figures", "--out")
@@ -424,6 +460,8 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         note(str(error))
         return 2
     wanted = jobs if options.force else due
+    queued = [job for job in wanted if cluster and queue.has(job)]
+    wanted = [job for job in wanted if not (cluster and queue.has(job))]
     if options.dry_run:
         if not INSTALLED:
             note(f"{PYTHON} is made by the first start without --dry-run")
@@ -431,15 +469,25 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             note(f"nothing to do: {count(len(jobs), 'run')} finished already")
         dry_run(wanted, slots, options.force, train)
         return told()
-    local = Local(
-        wanted,
-        slots,
-        command=lambda job, device, force: train_command(job, device, force, train),
-        force=options.force,
-    )
-    announce(local, len(jobs) - len(wanted))
-    local.run(progress.display(sum(slots.values()), interval))
+    if cluster:
+        if not submit(wanted, queued, queue, cluster, options.root, train):
+            return 2
+        if not cluster.wait:
+            return 0
+        local = slurm.Follow([*wanted, *queued], queue)
+    else:
+        local = Local(
+            wanted,
+            slots,
+            command=lambda job, device, force: train_command(job, device, force, train),
+            force=options.force,
+        )
+        announce(local, len(jobs) - len(wanted))
+    local.run(progress.display(sum(local.slots.values()), interval))
     report_failures(local.failed)
+    if local.signal and cluster:
+        print("no longer followed; the tasks go on (the same command follows them again)")
+        return 128 + local.signal
     if local.signal:
         left = len(local.stopped) + len(local.busy) + len(local.waiting)
         again = "again without --force" if options.force else "again"

@@ -299,7 +299,8 @@ def printer(interval: float = 10.0):
 
 def main(argv=None) -> int:
     stop = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # The last two: of batch systems, before they end a job.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: stop.append(True))
     try:
         own = own_file(argv)
