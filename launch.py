@@ -33,7 +33,7 @@ import paper
 import related
 from configuration import runs
 from configuration.config import RunConfig
-from configuration.flags import Parser, add_own_file, device_name
+from configuration.flags import Parser, add_own_file, add_track, device_name, trackers
 from configuration.interpreter import end, require, told
 from experiment.catalog import Catalog
 from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
@@ -57,9 +57,10 @@ INSTALLED = find_spec("torch") is not None
 PYTHON = sys.executable if INSTALLED else str(HERE / ".venv/bin/python")
 
 
-def train_command(job: Job, device: str, force=False, train=TRAIN) -> list[str]:
+def train_command(job: Job, device: str, force=False, train=TRAIN, track=()) -> list[str]:
     """The command line of one run: absolute paths, so that it can be pasted in any folder."""
     command = [PYTHON, str(train), *job.arguments(), "--device", device, "--threads", "1"]
+    command += ["--track", *track] if track else []
     return command + (["--force"] if force else [])
 
 
@@ -139,6 +140,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--interval", default="30", metavar="SECONDS", help="between lines off a terminal [30]"
     )
+    add_track(parser)
     slurm.add_flags(parser)
     return parser
 
@@ -234,11 +236,11 @@ def short(path) -> str:
 # ---------------------------------------------------------------------------------- what is asked
 
 
-def dry_run(jobs, slots: dict[str, int], force: bool, train):
+def dry_run(jobs, slots: dict[str, int], force: bool, command):
     """Prints the command lines; devices in turn, as far as slots go."""
     in_turn = [d for i in range(max(slots.values())) for d in slots if i < slots[d]]
     for job, device in zip(jobs, cycle(in_turn), strict=False):
-        print(shlex.join(train_command(job, device, force, train)))
+        print(shlex.join(command(job, device, force)))
 
 
 def check_writable(root: Path, flag: str):
@@ -279,29 +281,34 @@ def announce(local: Local, skipped: int):
         )
 
 
-def submit(jobs, queued, queue, cluster, root: Path, train) -> bool:
-    """Submits the runs that are neither finished nor queued, says how to watch and cancel them."""
-    if queued:
-        print(f"{count(len(queued), 'run')} in the queue already")
-    if not jobs:
-        print("nothing to submit")
-        return True
+def submit(jobs, due, queue, cluster, command) -> bool:
+    """Submits the due runs that are not queued, and says how to watch and cancel them.
+
+    Returns:
+        False, with a line, where Slurm or the disk refuses.
+    """
+    queued = [job for job in due if queue.has(job)]
+    new = [job for job in due if not queue.has(job)]
     device = cluster.device
+    words = [f"{len(jobs) - len(due)} finished"] if len(jobs) > len(due) else []
+    words += [f"{len(queued)} in the queue already"] if queued else []
     try:
-        make = slurm_task.task_maker(
-            lambda job: train_command(job, device, train=train), device, jobs[0].own
-        )
-        job = queue.submit(jobs, cluster, make)
+        if new:
+            make = slurm_task.task_maker(lambda j: command(j, device, False), device, new[0].own)
+            number = queue.submit(new, cluster, make)
+            tasks = count(len({queue.place(job).id for job in new}), "task")
+            words.append(f"{len(new)} submitted as job {number}, {tasks}")
     except (ValueError, OSError) as error:
         note(str(error))
         return False
-    tasks = len({queue.place(j).id for j in jobs})
-    print(
-        f"{count(len(jobs), 'run')} submitted as job {job}, {count(tasks, 'task')}"
-        f"\n  watch:   squeue -j {job}, or this command with --status"
-        f"\n  output:  {short(root / slurm.FOLDER)}/{job}_*.out"
-        f"\n  cancel:  scancel {job}"
-    )
+    print(f"{count(len(jobs), 'run')}: {', '.join(words)}")
+    ids = ",".join(sorted({queue.place(job).id.split("_")[0] for job in due}, key=int))
+    if ids:
+        print(
+            f"  watch:   squeue -j {ids}, or this command with --status or --wait"
+            f"\n  output:  {short(queue.folder)}/*.out"
+            f"\n  cancel:  scancel {ids.replace(',', ' ')}"
+        )
     return True
 
 
@@ -445,6 +452,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             require("torch", "numpy", "pandas", "matplotlib", "tqdm", load=find_spec)
             if cluster and not cluster.status:
                 slurm.check_installed()
+        tracked = trackers(options.track)
         if cluster:
             slots, queue = {cluster.device: 1}, slurm.Queue(options.root)
             if cluster.status:
@@ -459,29 +467,26 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
     except (ValueError, OSError) as error:
         note(str(error))
         return 2
+
+    def command(job, device, force):
+        return train_command(job, device, force, train, tracked)
+
     wanted = jobs if options.force else due
-    queued = [job for job in wanted if cluster and queue.has(job)]
-    wanted = [job for job in wanted if not (cluster and queue.has(job))]
     if options.dry_run:
         if not INSTALLED:
             note(f"{PYTHON} is made by the first start without --dry-run")
         if not wanted:
             note(f"nothing to do: {count(len(jobs), 'run')} finished already")
-        dry_run(wanted, slots, options.force, train)
+        dry_run(wanted, slots, options.force, command)
         return told()
     if cluster:
-        if not submit(wanted, queued, queue, cluster, options.root, train):
+        if not submit(jobs, wanted, queue, cluster, command):
             return 2
         if not cluster.wait:
             return 0
-        local = slurm.Follow([*wanted, *queued], queue)
+        local = slurm.Follow(wanted, queue)
     else:
-        local = Local(
-            wanted,
-            slots,
-            command=lambda job, device, force: train_command(job, device, force, train),
-            force=options.force,
-        )
+        local = Local(wanted, slots, command=command, force=options.force)
         announce(local, len(jobs) - len(wanted))
     local.run(progress.display(sum(local.slots.values()), interval))
     report_failures(local.failed)

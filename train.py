@@ -32,15 +32,18 @@ from configuration.flags import (
     Parser,
     add_config_flags,
     add_own_file,
+    add_track,
     device_name,
     given_fields,
     own_file,
+    trackers,
 )
 from configuration.interpreter import require
 from configuration.variants import changes, variant_name
 from experiment.catalog import Catalog, blame
 from experiment.figure import asked_size
 from training.environment import environment
+from training.tracking import Mirrors
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 HERE = Path(__file__).resolve().parent
@@ -220,6 +223,7 @@ def make_parser() -> Parser:
         metavar="S",
         help="between checkpoints [60]",
     )
+    add_track(machine)
     add_config_flags(parser)
     return parser
 
@@ -310,16 +314,24 @@ def main(argv=None) -> int:
         if runs.is_complete(path) and not arguments.force and runs.read_config(path) == config:
             print(f"{path} is complete; --force runs it again")
             return 0
+        tracked = trackers(arguments.track)
         require("pandas", "torch")  # in this order: without NumPy torch warns, pandas says so
         check_device(arguments.device)
         import torch
 
         torch.set_num_threads(arguments.threads)
-        with runs.RunFolder(path, config) as folder:
+        mirrors, show = Mirrors(tracked, path, config), printer()
+
+        def report(row, total):
+            show(row, total)
+            mirrors.row(row)
+
+        with runs.RunFolder(path, config) as folder, mirrors:
             if runs.is_complete(path) and not arguments.force:
                 return 0  # finished while this process was starting
             if arguments.force:
                 folder.clear()
+                mirrors.forget()
             folder.write_env(environment(arguments, config))
             print(f"writing {path}", flush=True)
             summary = train(
@@ -329,7 +341,7 @@ def main(argv=None) -> int:
                 compile=arguments.compile,
                 checkpoint_seconds=arguments.checkpoint_seconds,
                 stop_asked=lambda: bool(stop),
-                report=printer(),
+                report=report,
             )
     except Stopped as error:
         print(f"{error}; start it again to continue", flush=True)

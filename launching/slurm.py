@@ -353,8 +353,8 @@ def why_gone(job: Job, place: Place) -> str:
     except ValueError:  # forgotten by now
         answer = ""
     found = re.search(r"JobState=(\w+)", answer)
-    ended = f"was {found[1]}" if found else "has left the queue"
-    return f"is not finished and its task {place.id} {ended}; start the same command again"
+    how = f" ({found[1]})" if found else ""
+    return f"lost its task {place.id}{how}; start the same command again"
 
 
 class Follow(Local):

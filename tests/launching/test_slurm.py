@@ -175,7 +175,7 @@ def test_requeued_and_killed_runs_of_a_cluster_have_the_bytes_of_a_local_launch(
     def computes(name):
         return int((folder[name] / runs.LOCK).read_text().split()[0])
 
-    first = re.search(r"submitted as job (\d+), 3 tasks", start())[1]
+    first = re.search(r"3 runs: 3 submitted as job (\d+), 3 tasks", start())[1]
     requeued, timed_out = f"{first}_0", f"{first}_1"
     wait_until(lambda: rows(NAMES[0]) and rows(NAMES[1]), "rows of two runs")
     cluster("scontrol", "requeue", requeued)
@@ -191,16 +191,15 @@ def test_requeued_and_killed_runs_of_a_cluster_have_the_bytes_of_a_local_launch(
     wait_until(lambda: timed_out not in states(), "the end of the task whose run was killed")
     assert "was ended by SIGKILL" in start("--status")
     again = start()
-    second = re.search(r"1 run submitted as job (\d+), 1 task", again)[1]
-    assert "2 runs in the queue already" in again
+    second = re.search(r"2 in the queue already, 1 submitted as job (\d+), 1 task", again)[1]
     assert set(states()) == {requeued, f"{first}_2", f"{second}_N/A"}
 
     gate.touch()
     followed = start("--wait", "--interval", "1")
-    assert followed.startswith("3 runs in the queue already\nnothing to submit\n")
+    assert followed.startswith("3 runs: 3 in the queue already\n")
     assert all(f"finished  {name} seed 42" in followed for name in NAMES)
     assert "3 runs, 3 finished" in start("--status")
-    assert start() == "nothing to submit\n"
+    assert start() == "3 runs: 3 finished\n"
 
     local = [*front, "--runs", str(tmp_path / "local"), "--device", "cpu"]
     here = subprocess.run(local, capture_output=True, text=True)
