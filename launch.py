@@ -301,7 +301,7 @@ def submit(jobs, due, queue, cluster, command) -> bool:
     except (ValueError, OSError) as error:
         note(str(error))
         return False
-    print(f"{count(len(jobs), 'run')}: {', '.join(words)}")
+    print(": ".join([count(len(jobs), "run"), *filter(None, [", ".join(words)])]))
     ids = ",".join(sorted({queue.place(job).id.split("_")[0] for job in due}, key=int))
     if ids:
         print(
@@ -473,6 +473,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
 
     wanted = jobs if options.force else due
     if options.dry_run:
+        wanted = [job for job in wanted if not (cluster and queue.has(job))]
         if not INSTALLED:
             note(f"{PYTHON} is made by the first start without --dry-run")
         if not wanted:
