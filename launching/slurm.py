@@ -7,6 +7,7 @@
 A run that a task of any submission still has in the queue is not submitted again. Imports no torch.
 """
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -291,12 +293,12 @@ class Queue:
             **({"slurm_partition": options.partition} if options.partition else {}),
         )
         try:
-            with executor.batch():
+            with redirect_stderr(io.StringIO()), executor.batch():  # the error says it, too
                 submitted = [executor.submit(task) for task in tasks]
         except submitit.core.utils.FailedJobError as error:
             self._path(record).unlink()
-            reason = str(error).split("sbatch: error: ")[-1]
-            raise ValueError(f"sbatch refused: {' '.join(reason.split())[:200]}") from None
+            reason = " ".join(str(error).replace("sbatch: error: ", "").split())
+            raise ValueError(f"sbatch refused: {reason[:200]}") from None
         record["job"] = submitted[0].job_id.split("_")[0]
         self._write(record)
         self._add(record)

@@ -19,7 +19,7 @@ from configuration.config import RunConfig
 
 
 class TensorBoard:
-    """Event files in the run folder's tensorboard/; values in float64, as in metrics.csv."""
+    """Event files in the run folder's tensorboard/; in float32, TensorBoard shows no other."""
 
     packages = ("torch.utils.tensorboard",)
 
@@ -47,9 +47,7 @@ class TensorBoard:
     def _add(self, row: dict):
         for name, value in row.items():
             if value is not None and name != "step":
-                self._writer.add_scalar(
-                    name, value, int(row["step"]), new_style=True, double_precision=True
-                )
+                self._writer.add_scalar(name, value, int(row["step"]))
 
     def end(self):
         self._writer.close()
