@@ -202,12 +202,16 @@ class Place:
 
 
 class Queue:
-    """The submissions of a root of runs, and which of their tasks are in the queue."""
+    """The submissions of a root of runs, and which of their tasks are in the queue.
+
+    Raises:
+        ValueError: Slurm does not answer, or a record is damaged; one line.
+    """
 
     def __init__(self, root: Path):
         self.folder = root / FOLDER
         self._tasks = {}  # label of a job: (submission, index), the newest submission's
-        records = [runs.read_json(path) for path in self.folder.glob("grokking-????????.json")]
+        records = [_read(path) for path in self.folder.glob("grokking-????????.json")]
         for record in sorted(records, key=lambda record: record["submitted"]):
             self._add(record)
         self.look()
@@ -222,9 +226,9 @@ class Queue:
         Raises:
             ValueError: it does not answer.
         """
-        lines = ask("squeue", "-h", "-r", "-u", str(os.getuid()), "-o", "%j|%F|%K|%T").splitlines()
+        lines = ask("squeue", "-h", "-r", "-u", str(os.getuid()), "-o", "%F|%K|%T|%j").splitlines()
         self._there = {}
-        for name, job, index, found in (line.split("|") for line in lines):
+        for job, index, found, name in (line.split("|", 3) for line in lines):
             self._there[name, int(index) if index.isdigit() else 0] = job, found
 
     def place(self, job: Job) -> Place | None:
@@ -312,6 +316,14 @@ class Queue:
         runs.replace_file(self._path(record), lambda file: file.write(text))
 
 
+def _read(path: Path) -> dict:
+    """A file that `runs.replace_file` wrote: only a disk or a person can have damaged it."""
+    try:
+        return runs.read_json(path)
+    except runs.RunError:
+        raise ValueError(f"{path} cannot be read; delete it, and its tasks are forgotten") from None
+
+
 def check_installed():
     """Raises ValueError where there is no submitit."""
     if find_spec("submitit") is None:
@@ -347,7 +359,10 @@ def share_out(jobs, seconds: float, most: int) -> list[list[Job]]:
 def why_gone(job: Job, place: Place) -> str:
     """Why a run is not finished though its task has left the queue."""
     if place.outcome.is_file():
-        failures = runs.read_json(place.outcome)
+        try:
+            failures = _read(place.outcome)
+        except ValueError as error:
+            return str(error)
         if job.label in failures:
             return failures[job.label]
     try:

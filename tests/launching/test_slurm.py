@@ -84,6 +84,37 @@ def test_a_time_means_what_it_means_to_sbatch(text, minutes):
     assert slurm._minutes(text) == minutes
 
 
+def test_a_damaged_record_of_a_submission_is_one_line(tmp_path, monkeypatch, capsys):
+    record = tmp_path / slurm.FOLDER / "grokking-01234567.json"
+    record.parent.mkdir()
+    record.write_text('{"name": "grok')
+    monkeypatch.setattr(slurm, "ask", lambda *command: "")
+    words = ["--launcher", "slurm", "--status", "--figures", "1", "--runs", str(tmp_path)]
+    assert launch.main(words) == 2
+    expected = f"{record} cannot be read; delete it, and its tasks are forgotten\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("state", ["PENDING", None])
+def test_only_what_is_in_the_queue_is_left_out_whatever_else_runs_there(
+    state, tmp_path, monkeypatch
+):
+    first, second, third = jobs_of("1", tmp_path)
+    submissions = [(1, [[first.label], [second.label]]), (2, [[first.label]])]
+    (tmp_path / slurm.FOLDER).mkdir()
+    for number, tasks in submissions:
+        record = {"name": f"grokking-0000000{number}", "submitted": number, "job": str(number),
+                  "tasks": tasks}  # fmt: skip
+        path = tmp_path / slurm.FOLDER / f"{record['name']}.json"
+        path.write_text(json.dumps(record))
+    lines = "7|N/A|RUNNING|a|b\n" + (f"2|N/A|{state}|grokking-00000002\n" if state else "")
+    monkeypatch.setattr(slurm, "ask", lambda *command: lines)
+    queue = slurm.Queue(tmp_path)
+    assert [queue.has(job) for job in (first, second, third)] == [state is not None, False, False]
+    places = [queue.place(job) for job in (first, second)]
+    assert [place.id for place in places] == ["2", "1_1"] and queue.place(third) is None
+
+
 # ---------------------------------------------------------------------------------- tasks
 
 
