@@ -7,7 +7,7 @@
     ./run_main_experiments.sh --list
     ./run_main_experiments.sh --report                          figures and verdicts on one page
 
-plan.py and sweep.py say which runs; local.py runs a plan on this machine.
+plan.py and sweep.py say which runs; local.py runs a plan on this machine, slurm.py on a cluster.
 Exit codes: 0 complete, 1 a run or a picture failed, 2 bad input; 129, 130, 143 stopped by a signal.
 Imports no torch, pandas or matplotlib: it starts in a fraction of a second.
 """
@@ -34,12 +34,12 @@ import paper
 import related
 from configuration import devices, runs
 from configuration.config import RunConfig
-from configuration.flags import Parser, add_own_file
+from configuration.flags import Parser, add_own_file, add_track, trackers
 from configuration.interpreter import end, require, told
 from configuration.stacking import AND
 from experiment.catalog import Catalog
 from experiment.figure import DEFAULT_SEEDS, asked_size, size_flag
-from launching import progress
+from launching import progress, slurm, slurm_task
 from launching.batches import batches, in_words
 from launching.local import Local
 from launching.plan import RUNS, Job, is_finished, plan
@@ -59,7 +59,7 @@ PYTHON = sys.executable if INSTALLED else str(HERE / ".venv/bin/python")
 
 
 def train_command(
-    batch, device: str, *, force=False, change=False, form=(), train=TRAIN
+    batch, device: str, force=False, *, change=False, form=(), train=TRAIN
 ) -> list[str]:
     """The command line of the jobs of one process: absolute paths, to be pasted in any folder."""
     machine = ["--device", device, "--threads", "1", *form]
@@ -159,6 +159,8 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--interval", default="30", metavar="SECONDS", help="between lines off a terminal [30]"
     )
+    add_track(parser)
+    slurm.add_flags(parser)
     return parser
 
 
@@ -229,8 +231,9 @@ def form_of_updates(options, devices, most: int) -> list[str]:
     form = [f"--{name}" for name in ("compile", "graphed") if getattr(options, name)]
     if len(form) > 1:
         raise ValueError("--graphed and --compile are two forms of an update; give one of them")
-    if form and most > 1:
-        raise ValueError(f"{form[0]} is of a run alone; drop it or --batch-runs")
+    alone = form + (["--track"] if options.track is not None else [])
+    if alone and most > 1:
+        raise ValueError(f"{alone[0]} is of a run alone; drop it or --batch-runs")
     for device in devices if options.graphed else ():
         if not device.startswith("cuda"):
             raise ValueError(f"--graphed is for a CUDA device; leave it out with --device {device}")
@@ -306,6 +309,37 @@ def announce(local: Local, skipped: int, parts=None):
         print(
             f"{words} {duration(seconds)} if this CPU is like the one of the estimates (see --list)"
         )
+
+
+def submit(jobs, due, queue, cluster, command) -> bool:
+    """Submits the due runs that are not queued, and says how to watch and cancel them.
+
+    Returns:
+        False, with a line, where Slurm or the disk refuses.
+    """
+    queued = [job for job in due if queue.has(job)]
+    new = [job for job in due if not queue.has(job)]
+    device = cluster.device
+    words = [f"{len(jobs) - len(due)} finished"] if len(jobs) > len(due) else []
+    words += [f"{len(queued)} in the queue already"] if queued else []
+    try:
+        if new:
+            make = slurm_task.task_maker(lambda j: command([j], device), device, new[0].own)
+            number = queue.submit(new, cluster, make)
+            tasks = count(len({queue.place(job).id for job in new}), "task")
+            words.append(f"{len(new)} submitted as job {number}, {tasks}")
+    except (ValueError, OSError) as error:
+        note(str(error))
+        return False
+    print(": ".join([count(len(jobs), "run"), *filter(None, [", ".join(words)])]))
+    ids = ",".join(sorted({queue.place(job).id.split("_")[0] for job in due}, key=int))
+    if ids:
+        print(
+            f"  watch:   squeue -j {ids}, or this command with --status or --wait"
+            f"\n  output:  {short(queue.folder)}/*.out"
+            f"\n  cancel:  scancel {ids.replace(',', ' ')}"
+        )
+    return True
 
 
 def report_failures(failed):
@@ -419,6 +453,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         run = None if options.run is None else catalog.run(options.run)
         varied = {} if options.vary is None else parse_vary(options.vary)
         options.size = asked_size(options.size, options.quick)
+        cluster = slurm.parse_options(options)
         seeds = parse_seeds(options.seeds)
         names = parse_devices(options.device)
         jobs_each = (
@@ -455,49 +490,59 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
             return report(figures, options)
         if not options.dry_run:
             require("torch", "numpy", "pandas", "matplotlib", "tqdm", load=find_spec)
+            if cluster and not cluster.status:
+                slurm.check_installed()
         due = [job for job in jobs if is_due(job)]
         wanted = jobs if options.force else due
-        for job, name in product(wanted, names):
-            devices.check_precision(name, job.config)
-        found = check_devices(names)
+        tracked = trackers(options.track)
+        if cluster:
+            found, slots = [cluster.device], {cluster.device: 1}
+            queue = slurm.Queue(options.root)
+            if cluster.status:
+                slurm.show(jobs, queue)
+                return told()
+        else:
+            for job, name in product(wanted, names):
+                devices.check_precision(name, job.config)
+            found = check_devices(names)
+            slots = dict.fromkeys(found, jobs_each) if jobs_each else default_slots(found)
         form = form_of_updates(options, found, most)
-        slots = dict.fromkeys(found, jobs_each) if jobs_each else default_slots(found)
+        form += ["--track", *tracked] if tracked else []
         if not options.dry_run:
             check_writable(options.root, "--runs")
             check_writable(Path(options.out) if options.out else HERE / "figures", "--out")
     except (ValueError, OSError) as error:
         note(str(error))
         return 2
-    command = partial(
-        train_command,
-        force=options.force,
-        change=options.allow_device_change,
-        form=form,
-        train=train,
-    )
-    wanted = jobs if options.force else due
+    command = partial(train_command, change=options.allow_device_change, form=form, train=train)
     folders = {job.folder for job in wanted}
     parts = [[job for job in batch if job.folder in folders] for batch in parts]
     parts = [batch for batch in parts if batch]
     if options.dry_run:
+        parts = [batch for batch in parts if not (cluster and queue.has(batch[0]))]
         if not INSTALLED:
             note(f"{PYTHON} is made by the first start without --dry-run")
         if not wanted:
             note(f"nothing to do: {count(len(jobs), 'run')} finished already")
-        dry_run(parts, slots, command)
+        dry_run(parts, slots, partial(command, force=options.force))
         if most > 1 and wanted:
             note(in_words(parts))
         return told()
-    os.environ[devices.PROBED] = " ".join(found)
-    local = Local(
-        parts,
-        slots,
-        command=lambda batch, device, force: command(batch, device, force=force),
-        force=options.force,
-    )
-    announce(local, len(jobs) - len(wanted), parts if most > 1 else None)
-    local.run(progress.display(most * sum(slots.values()), interval))
+    if cluster:
+        if not submit(jobs, wanted, queue, cluster, command):
+            return 2
+        if not cluster.wait:
+            return 0
+        local = slurm.Follow(wanted, queue)
+    else:
+        os.environ[devices.PROBED] = " ".join(found)
+        local = Local(parts, slots, command=command, force=options.force)
+        announce(local, len(jobs) - len(wanted), parts if most > 1 else None)
+    local.run(progress.display(most * sum(local.slots.values()), interval))
     report_failures(local.failed)
+    if local.signal and cluster:
+        print("no longer followed; the tasks go on (the same command follows them again)")
+        return 128 + local.signal
     if local.signal:
         left = len(local.stopped) + len(local.busy) + len(local.waiting)
         again = "again without --force" if options.force else "again"

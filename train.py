@@ -35,8 +35,10 @@ from configuration.flags import (
     Parser,
     add_config_flags,
     add_own_file,
+    add_track,
     given_fields,
     own_file,
+    trackers,
 )
 from configuration.interpreter import require
 from configuration.stacking import AND
@@ -45,6 +47,7 @@ from experiment.catalog import Catalog, blame
 from experiment.figure import asked_size
 from training.course import Course, Stopped, advance
 from training.environment import environment
+from training.tracking import Mirrors
 
 CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 HERE = Path(__file__).resolve().parent
@@ -156,6 +159,7 @@ def make_parser() -> Parser:
         action="store_true",
         help="go on with what a CPU, or another model of GPU, has begun",
     )
+    add_track(machine)
     add_config_flags(parser)
     return parser
 
@@ -232,13 +236,13 @@ def resolve_together(parsed, catalog) -> list[tuple[RunConfig, Path]]:
     Raises:
         ValueError: one line, for anything that cannot be run, or not in one stack.
     """
-    same = "device", "threads", "compile", "graphed", "checkpoint_seconds", "force"
+    same = "device", "threads", "checkpoint_seconds", "force"
     for name in (*same, "allow_device_change"):
         if len({getattr(arguments, name) for arguments in parsed}) > 1:
             raise ValueError(f"--{name} differs between runs of one process; give one value to all")
-    for form in ("compile", "graphed"):
-        if getattr(parsed[0], form):
-            raise ValueError(f"--{form} is of a run alone; drop it or {AND}")
+    for flag in ("compile", "graphed", "track"):
+        if any(getattr(arguments, flag) for arguments in parsed):
+            raise ValueError(f"--{flag} is of a run alone; drop it or {AND}")
     found = [resolve(arguments, catalog) for arguments in parsed]
     for config, path in found:
         why = stacking.why_alone(config)
@@ -315,7 +319,8 @@ def train_together(argv, catalog, stop, alone) -> int:
 def main(argv=None) -> int:
     alone, stop = argv is None, []  # a process of its own
     argv = sys.argv[1:] if alone else list(argv)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # The last two: of batch systems, before they end a job.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: stop.append(True))
     try:
         own = own_file(argv)
@@ -327,12 +332,20 @@ def main(argv=None) -> int:
         if runs.is_complete(path) and not arguments.force and runs.read_config(path) == config:
             print(f"{path} is complete; --force runs it again")
             return 0
+        tracked = trackers(arguments.track)
         prepare(arguments, alone)
-        with runs.RunFolder(path, config) as folder:
+        mirrors, show = Mirrors(tracked, path, config), printer()
+
+        def report(row, total):
+            show(row, total)
+            mirrors.row(row)
+
+        with runs.RunFolder(path, config) as folder, mirrors:
             if runs.is_complete(path) and not arguments.force:
                 return 0  # finished while this process was starting
             if arguments.force:
                 folder.clear()
+                mirrors.forget()
             print(f"writing {path}", flush=True)
             summary = train(
                 config,
@@ -342,7 +355,7 @@ def main(argv=None) -> int:
                 graphed=arguments.graphed,
                 checkpoint_seconds=arguments.checkpoint_seconds,
                 stop_asked=lambda: bool(stop),
-                report=printer(),
+                report=report,
                 environment=lambda: environment(arguments, config),
                 allow_device_change=arguments.allow_device_change,
             )

@@ -6,10 +6,12 @@ Imports no torch.
 import argparse
 import difflib
 import re
+import sys
 import textwrap
 import types
 import typing
 from dataclasses import MISSING, Field, fields
+from importlib.util import find_spec
 
 from configuration.config import RunConfig
 
@@ -31,6 +33,7 @@ OTHER_NAMES = {
     "--loss": "--loss_function",
     "--operation": "--binary_operation",
 }  # what other projects call a flag
+TRACKERS = ("tensorboard", "wandb")  # of training/tracking.py; packages, too
 LEFT = 40  # characters of the column of flags; choices that do not fit stand below all of them
 
 
@@ -185,6 +188,37 @@ def add_own_file(parser: argparse.ArgumentParser):
         metavar="FILE",
         help="the figures of this Python file (docs/extending.md)",
     )
+
+
+def add_track(parser: argparse.ArgumentParser):
+    """The flag that `trackers` reads."""
+    parser.add_argument(
+        "--track",
+        nargs="*",
+        action="extend",
+        metavar="NAME",
+        help=f"mirror rows and configuration in {' or '.join(TRACKERS)} (docs/cluster.md#tracking)",
+    )
+
+
+def trackers(words) -> list[str]:
+    """The words of --track, each once.
+
+    Raises:
+        ValueError: another word, or its package is not installed; one line.
+    """
+    found = [word for text in words or () for word in re.split(r"[,\s]+", text)]
+    if words is not None and not any(found):
+        found = [""]
+    for name in found:
+        if name not in TRACKERS:
+            raise ValueError(f"unknown tracker '{name}'; choose from {', '.join(TRACKERS)}")
+        if find_spec(name) is None:
+            raise ValueError(
+                f"--track {name} needs a package that this Python lacks;"
+                f" {sys.executable} -m pip install {name}"
+            )
+    return list(dict.fromkeys(found))
 
 
 def given_fields(namespace: argparse.Namespace) -> dict:

@@ -261,6 +261,18 @@ def read_metrics(folder):
     return table
 
 
+def read_rows(folder) -> list[dict[str, float | None]]:
+    """The rows of metrics.csv, None for an empty cell; without pandas, every digit as written.
+
+    Of a folder that this process holds.
+    """
+    with open(Path(folder) / METRICS, newline="") as file:
+        return [
+            {name: float(cell) if cell else None for name, cell in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
 def _check_table(table):
     """Raises ValueError where a table is none of numbers at rising steps."""
     import pandas

@@ -70,6 +70,7 @@ class Local:
         slots: device -> how many processes it takes at once.
         command: (jobs, device, force) -> the command line that computes the jobs of a batch.
         force: begun runs start again from step 0.
+        also_stop: signals beside SIGINT, SIGTERM and SIGHUP that stop it.
 
     Attributes:
         waiting, busy, running, done, failed, stopped: tasks; another process computes busy ones.
@@ -78,8 +79,8 @@ class Local:
         spent, earned: seconds that ended runs took, and the expected seconds they were worth.
     """
 
-    def __init__(self, parts, slots: dict[str, int], *, command, force=False):
-        self.slots, self.command = slots, command
+    def __init__(self, parts, slots: dict[str, int], *, command, force=False, also_stop=()):
+        self.slots, self.command, self.also_stop = slots, command, also_stop
         self.waiting = [
             Task(job=job, force=force, batch=number)
             for number, batch in enumerate(parts)
@@ -114,15 +115,13 @@ class Local:
             display: an object of progress.py, told what happens.
         """
         self.display = display
-        wanted = [signal.SIGINT, signal.SIGTERM]
+        wanted = [signal.SIGINT, signal.SIGTERM, *self.also_stop]
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else: started with nohup
             wanted.append(signal.SIGHUP)
         previous = {number: signal.signal(number, self._on_signal) for number in wanted}
         try:
             while (self.waiting or self.running or self.busy) and not self.signal:
-                self._retry_busy()
-                self._fill()
-                self._reap()
+                self._advance()
                 self.display.update(self)
                 time.sleep(POLL)
             self._stop()
@@ -138,6 +137,11 @@ class Local:
         # Only a second Ctrl-C kills: `timeout` and some batch systems send SIGTERM twice.
         self._kill = self._kill or (self.signal is not None and number == signal.SIGINT)
         self.signal = self.signal or number
+
+    def _advance(self):
+        self._retry_busy()
+        self._fill()
+        self._reap()
 
     def _fill(self):
         """Gives waiting tasks to free slots, the least loaded device first."""

@@ -191,6 +191,8 @@ def _run(words: list[str], log: str):
 
 
 def _main(descriptor: str, *packages: str):
+    for number in (signal.SIGUSR1, signal.SIGUSR2):  # Slurm's, to every process of a task: before
+        signal.signal(number, signal.SIG_IGN)  # train.py takes them, they must not end its child
     for name in packages:
         with suppress(Exception):  # a child that needs it says why in its log
             importlib.import_module(name)

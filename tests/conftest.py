@@ -46,3 +46,11 @@ def places(tmp_path):
     own.mkdir()
     published.mkdir()
     return own, published, Evidence(own, published)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What a test recorded is shown though it passed."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in getattr(report, "user_properties", ()):
+            terminalreporter.section(f"{report.head_line}: {name}")
+            terminalreporter.write_line(text)
