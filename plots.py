@@ -172,7 +172,8 @@ def draw_figure(
     found = {r.name: find_replicates(r, size, seeds, runs_root, results_root) for r in figure.runs}
     make = command(figure, size, seeds, runs_root)
     for name, (replicates, notes) in found.items():
-        lacking = [s for s in seeds or () if s not in {r.seed for r in replicates}]
+        there = {r.seed for r in replicates}
+        lacking = [s for s in seeds or () if s not in there]
         if replicates and lacking:
             again = command(figure, size, lacking, runs_root)
             notes.append(f"{name} has no complete seed {', '.join(map(str, lacking))}: {again}")

@@ -533,7 +533,7 @@ def test_an_archive_is_sealed_once():
         ("step,epoch,train_loss\n0,0,\0\n", "no numbers in column train_loss"),
         ("step,train_loss\n0,1\n", "no column epoch"),
         ("step,epoch,train_loss\n", "no row"),
-        ("", "No columns"),
+        ("", "no column step"),
     ],
 )
 def test_table_that_is_none_of_numbers_at_rising_steps_is_one_line(tmp_path, text, reason):
