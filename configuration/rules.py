@@ -4,6 +4,7 @@ Every refusal is a ValueError of one line: the field, its value, and the remedy.
 """
 
 import difflib
+import functools
 import math
 import types
 import typing
@@ -92,9 +93,17 @@ ENTRIES = {
 }
 
 
+_fields = functools.cache(fields)
+
+
+@functools.cache
+def _defaults(of) -> dict:
+    return {f.name: f.default for f in _fields(of)}
+
+
 def check(c):
     """Raises ValueError, one line, unless the configuration `c` can be run as it stands."""
-    for f in fields(c):
+    for f in _fields(type(c)):
         value = getattr(c, f.name)
         if value is not f.default:
             _check_type(f, value)
@@ -173,7 +182,7 @@ _STATED = {"beta2": 0.99, "input_size": 113}
 
 
 def _check_read(c):
-    defaults = {f.name: f.default for f in fields(c)}
+    defaults = _defaults(type(c))
 
     def refuse_unread(name, reader):
         remedy = "drop one of them" if reader.startswith("no ") else "add that or drop this"

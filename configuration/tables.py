@@ -69,11 +69,15 @@ def _table(cells: list[str], names):
     width = len(names)
     values = numpy.array([float(cell or "nan") for cell in cells]).reshape(-1, width)
     table = pandas.DataFrame(values, columns=names, copy=False)
-    columns = {k: cells[k::width] for k in range(width) if cells[k].isdigit()}
-    whole = [k for k, column in columns.items() if all(map(str.isdigit, column))]
+    maybe = (k for k in range(width) if _is_whole(cells[k]))
+    whole = [k for k in maybe if all(map(_is_whole, cells[k::width]))]
     if whole:
-        table.isetitem(whole, values[:, whole].astype(numpy.int64))  # exact below 2^53
+        table.isetitem(whole, values[:, whole].astype(numpy.int64))
     return table
+
+
+def _is_whole(cell: str) -> bool:
+    return len(cell) < 16 and cell.removeprefix("-").isdigit()  # below 2^53: exact as a float
 
 
 def _is_number(cell: str) -> bool:
