@@ -353,12 +353,9 @@ def report_failures(failed):
 
 
 def report_divergence(jobs):
-    for job in filter(lambda job: runs.is_complete(job.folder), jobs):
-        try:
-            step = runs.read_summary(job.folder).get("diverged_at_step")
-        except (OSError, runs.RunError) as error:
-            print(error)
-            continue
+    for job in jobs:
+        files = runs.Files(job.folder)
+        step = files.summary().get("diverged_at_step") if files.is_complete() else None
         if step is not None:
             print(f"{job.label} diverged: not finite at step {step}")
 

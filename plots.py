@@ -172,10 +172,12 @@ def draw_figure(
     found = {r.name: find_replicates(r, size, seeds, runs_root, results_root) for r in figure.runs}
     make = command(figure, size, seeds, runs_root)
     for name, (replicates, notes) in found.items():
-        lacking = [s for s in seeds or () if s not in {r.seed for r in replicates}]
+        there = {r.seed for r in replicates}
+        lacking = [s for s in seeds or () if s not in there]
         if replicates and lacking:
-            again = command(figure, size, lacking, runs_root)
-            notes.append(f"{name} has no complete seed {', '.join(map(str, lacking))}: {again}")
+            again = f": {command(figure, size, lacking, runs_root)}"
+            few = again if len(lacking) <= MOST_NAMED else ""  # the launcher is asked for the same
+            notes.append(f"{name} has no complete seed {some_names(map(str, lacking))}{few}")
     heights = max((_kind(p)[1] for p in figure.panels), key=len)
     columns = _columns(figure.panels)
     rows = math.ceil(len(figure.panels) / columns)

@@ -5,6 +5,7 @@ needs. `register` adds one of your own (docs/extending.md). Needs no package: a 
 object, or "module:attribute", which is imported when it is used.
 """
 
+import functools
 import hashlib
 import importlib
 import inspect
@@ -210,6 +211,7 @@ def definitions(config) -> dict[str, str]:
     }
 
 
+@functools.cache
 def _digest(function) -> str:
     try:
         text = function if isinstance(function, str) else inspect.getsource(function)

@@ -288,6 +288,17 @@ class RunConfig:
     def __post_init__(self):
         rules.check(self)
 
+    def at_seed(self, seed: int) -> "RunConfig":
+        """The same at another seed, which alone is checked: no other rule reads it.
+
+        Raises:
+            ValueError: no run can have this seed.
+        """
+        rules.check_seed(seed)
+        other = object.__new__(RunConfig)
+        other.__dict__.update(self.__dict__, seed=seed)
+        return other
+
     # Values that follow from the fields; never stored.
     @property
     def operands(self) -> int:

@@ -4,6 +4,7 @@ Every refusal is a ValueError of one line: the field, its value, and the remedy.
 """
 
 import difflib
+import functools
 import math
 import types
 import typing
@@ -92,10 +93,20 @@ ENTRIES = {
 }
 
 
+_fields = functools.cache(fields)
+
+
+@functools.cache
+def _defaults(of) -> dict:
+    return {f.name: f.default for f in _fields(of)}
+
+
 def check(c):
     """Raises ValueError, one line, unless the configuration `c` can be run as it stands."""
-    for f in fields(c):
-        _check_type(f, getattr(c, f.name))
+    for f in _fields(type(c)):
+        value = getattr(c, f.name)
+        if value is not f.default:
+            _check_type(f, value)
     for rule in (
         _check_read,
         _check_tokens,
@@ -171,21 +182,19 @@ _STATED = {"beta2": 0.99, "input_size": 113}
 
 
 def _check_read(c):
-    defaults = {f.name: f.default for f in fields(c)}
+    defaults = _defaults(type(c))
 
     def refuse_unread(name, reader):
-        value = getattr(c, name)
-        _need(
-            value in (defaults[name], _STATED.get(name)),
-            name,
-            value,
-            f"read only with {reader}; "
-            + ("drop one of them" if reader.startswith("no ") else "add that or drop this"),
-        )
+        remedy = "drop one of them" if reader.startswith("no ") else "add that or drop this"
+        _refuse(name, getattr(c, name), f"read only with {reader}; {remedy}")
+
+    def is_said(name):
+        return getattr(c, name) not in (defaults[name], _STATED.get(name))
 
     for reader, (reads, names) in READERS.items():
         for name in () if reads(c) else names:
-            refuse_unread(name, reader)
+            if is_said(name):
+                refuse_unread(name, reader)
     for field, (table, chosen) in ENTRIES.items():
         own = table[getattr(c, chosen)].reads
         for name in own:
@@ -194,7 +203,7 @@ def _check_read(c):
                 hint = f"; did you mean {near[0]}?" if near else ""
                 _refuse(field, getattr(c, chosen), f"it reads '{name}', which is no field{hint}")
         for name in dict.fromkeys(n for entry in table.values() for n in entry.reads):
-            if name in defaults and name not in own:
+            if name in defaults and name not in own and is_said(name):
                 readers = [entry.name for entry in table.values() if name in entry.reads]
                 refuse_unread(name, f"--{field} {' or '.join(readers)}")
 
@@ -472,10 +481,16 @@ def _check_optimizer(c):
     )
 
 
+def check_seed(seed):
+    """Raises ValueError, one line, unless a run can have this seed."""
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        _refuse("seed", seed, "choose a whole number from 0 to 2^63 - 1")
+
+
 def _check_run(c):
     for name in ("num_epochs", "log_frequency"):
         _need(getattr(c, name) >= 1, name, getattr(c, name), "must be at least 1")
-    _need(0 <= c.seed < 2**63, "seed", c.seed, "choose a whole number from 0 to 2^63 - 1")
+    check_seed(c.seed)
     _need(all(s >= 0 for s in c.log_steps), "log_steps", c.log_steps, "steps start at 0")
     _need(
         all(s <= c.total_steps for s in c.log_steps),

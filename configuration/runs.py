@@ -22,11 +22,13 @@ import json
 import os
 import secrets
 import struct
+from operator import is_
 from pathlib import Path
 
 from configuration.choices import definitions
 from configuration.config import RunConfig
 from configuration.digests import Appended, digest, digest_of, json_digest, seal, unseal
+from configuration.tables import parse
 
 CONFIG, ENV, METRICS, WEIGHTS, CHECKPOINT, SUMMARY, LOCK, LOG = (
     "config.json",
@@ -98,27 +100,159 @@ def run_folder(root, name: str, seed: int) -> Path:
     return Path(root) / name / f"seed_{seed}"
 
 
+class Files:
+    """What a run folder holds, each file read once: what was checked is what is used.
+
+    Args:
+        folder: of the run; it may not exist.
+    """
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self._read, self._summary = {}, None
+
+    def path(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def bytes(self, name: str) -> bytes:
+        """The content of a file; OSError where there is none."""
+        if name not in self._read:
+            with open(self.path(name), "rb", buffering=0) as file:
+                self._read[name] = file.read()
+        return self._read[name]
+
+    def has(self, name: str) -> bool:
+        return name in self._read or os.path.isfile(self.path(name))
+
+    def json(self, name: str) -> dict:
+        """As `read_json`."""
+        try:
+            value = json.loads(self.bytes(name).decode())
+            if not isinstance(value, dict):
+                raise ValueError("not an object")
+            return value
+        except OSError as error:
+            raise RunError(
+                f"{self.path(name)} cannot be read ({error.strerror}); make it readable"
+            ) from None
+        except (ValueError, RecursionError) as error:  # of JSON and of its encoding, too
+            raise RunError(
+                f"{self.path(name)} is damaged ({error}); delete its folder to run it again"
+            ) from None
+
+    def config(self, expected: RunConfig | None = None) -> RunConfig:
+        """As `read_config`; one that holds the very values of `expected` is not checked again."""
+        if not self.has(CONFIG):
+            raise RunError(
+                f"{self.folder} has no {CONFIG}; it is not a run folder; name another one"
+            )
+        raw = self.json(CONFIG)
+        if "half_softmax" not in raw:  # from before there was the choice: the device's own
+            on_cpu = raw.get("loss_function") == "cross_entropy"
+            on_cpu = on_cpu and raw.get("softmax_precision") == 16
+            if on_cpu and self.has(ENV):
+                on_cpu = not str(self.json(ENV).get("device_flag")).startswith("cuda")
+            raw["half_softmax"] = "cpu" if on_cpu else "cuda"
+        values = raw | {k: tuple(v) for k, v in raw.items() if type(v) is list}
+        if expected is not None and _same(values, vars(expected)):
+            config = expected
+        else:
+            config = self._checked(values)
+        own = definitions(config)
+        if own and self.has(ENV):
+            then = self.json(ENV).get("definitions", {})
+            changed = [name for name, digest in own.items() if then.get(name, digest) != digest]
+            if changed:
+                raise RunError(
+                    f"{self.folder} was computed with another {changed[0]}; delete it, or give the"
+                    " run or what has changed another name"
+                )
+        return config
+
+    def _checked(self, values: dict) -> RunConfig:
+        path = self.path(CONFIG)
+        try:
+            return RunConfig(**values)
+        except (TypeError, ValueError) as error:
+            if "choose from" in str(error):  # a name that a file of one's own may define
+                raise RunError(
+                    f"{path}: {error}; --figures-from names a file that adds one"
+                ) from None
+            raise RunError(
+                f"{path} is not a configuration of this version ({error}); delete its folder or"
+                " choose another one"
+            ) from None
+
+    def summary(self) -> dict:
+        """As `read_summary`."""
+        if self._summary is None:
+            path, summary = self.path(SUMMARY), self.json(SUMMARY)
+            if not isinstance(summary.get("sha256"), dict):
+                raise RunError(f"{path} has no digests (sha256); delete its folder to run it again")
+            for name in (SUMMARY, CONFIG, METRICS):
+                if not self._is_as_written(name, summary):
+                    raise RunError(
+                        f"{self.path(name)} is not as the run left it; copy it again, or delete its"
+                        " folder to run it again"
+                    )
+            self._summary = summary
+        return self._summary
+
+    def _is_as_written(self, name: str, summary: dict) -> bool:
+        """Whether a file has the digest that the summary holds of it; of the summary, its own."""
+        try:
+            if name == SUMMARY:
+                found = json_digest(_without_own(summary))
+            elif name in (CONFIG, METRICS):
+                found = digest(self.bytes(name))
+            else:  # of any size
+                found = digest_of(self.path(name))
+        except OSError:
+            return False
+        return summary["sha256"].get(name) == found
+
+    def is_complete(self) -> bool:
+        """As `is_complete`."""
+        try:
+            self.summary()
+        except RunError:
+            return False
+        return True
+
+    def has_derived(self, name: str) -> bool:
+        """As `has_derived`."""
+        return self.is_complete() and self._is_as_written(name, self.summary())
+
+    def metrics(self):
+        """As `read_metrics`."""
+        try:
+            return parse(self.bytes(METRICS))
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise RunError(
+                f"{self.path(METRICS)} cannot be read ({reason}); delete its folder to run it again"
+            ) from None
+
+
+def _same(values: dict, others: dict) -> bool:
+    """Whether fields are equal, and of equal types: 1 is neither 1.0 nor True."""
+    return values == others and all(
+        map(is_, map(type, values.values()), map(type, others.values()))
+    )
+
+
 def is_complete(folder) -> bool:
     """Whether the folder has a summary that fits what else is in it."""
-    if not (Path(folder) / SUMMARY).is_file():
-        return False
-    try:
-        read_summary(folder)
-    except RunError:
-        return False
-    return True
+    return Files(folder).is_complete()
 
 
 def read_json(path) -> dict:
-    try:
-        value = json.loads(Path(path).read_text())
-        if not isinstance(value, dict):
-            raise ValueError("not an object")
-        return value
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from None
-    except (ValueError, RecursionError) as error:  # of JSON and of its encoding, too
-        raise RunError(f"{path} is damaged ({error}); delete its folder to run it again") from None
+    """A JSON object.
+
+    Raises:
+        RunError: it cannot be read, or is none.
+    """
+    return Files(Path(path).parent).json(Path(path).name)
 
 
 def read_config(folder) -> RunConfig:
@@ -127,42 +261,7 @@ def read_config(folder) -> RunConfig:
     Raises:
         RunError: the file is missing, damaged, or has keys this version does not know.
     """
-    path = Path(folder) / CONFIG
-    if not path.is_file():
-        raise RunError(f"{folder} has no {CONFIG}; it is not a run folder; name another one")
-    raw = read_json(path)
-    if "half_softmax" not in raw:  # from before there was the choice: the device's own
-        on_cpu = raw.get("loss_function") == "cross_entropy" and raw.get("softmax_precision") == 16
-        env = Path(folder) / ENV
-        if on_cpu and env.is_file():
-            on_cpu = not str(read_json(env).get("device_flag")).startswith("cuda")
-        raw["half_softmax"] = "cpu" if on_cpu else "cuda"
-    try:
-        config = RunConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
-    except (TypeError, ValueError) as error:
-        if "choose from" in str(error):  # a name that a file of one's own may define
-            raise RunError(f"{path}: {error}; --figures-from names a file that adds one") from None
-        raise RunError(
-            f"{path} is not a configuration of this version ({error}); delete its folder or choose"
-            " another one"
-        ) from None
-    own, env = definitions(config), Path(folder) / ENV
-    if own and env.is_file():
-        then = read_json(env).get("definitions", {})
-        changed = [name for name, digest in own.items() if then.get(name, digest) != digest]
-        if changed:
-            raise RunError(
-                f"{folder} was computed with another {changed[0]}; delete it, or give the run or"
-                " what has changed another name"
-            )
-    return config
-
-
-def devices_of(env: dict) -> list[str]:
-    """The devices that computed a run, each once, in their order, by its env.json."""
-    starts = env.get("starts")
-    starts = [s for s in starts if type(s) is dict] if type(starts) is list else [env]
-    return list(dict.fromkeys(str(s["device"]) for s in starts if s.get("device")))
+    return Files(folder).config()
 
 
 def read_summary(folder) -> dict:
@@ -171,31 +270,14 @@ def read_summary(folder) -> dict:
     Raises:
         RunError: they are not, or it is damaged or missing.
     """
-    path = Path(folder) / SUMMARY
-    summary = read_json(path)
-    written = summary.get("sha256")
-    if not isinstance(written, dict):
-        raise RunError(f"{path} has no digests (sha256); delete its folder to run it again")
-    for name in (SUMMARY, CONFIG, METRICS):
-        if not _is_as_written(path.parent, name, summary):
-            raise RunError(
-                f"{path.parent / name} is not as the run left it; copy it again, or delete its"
-                " folder to run it again"
-            )
-    return summary
+    return Files(folder).summary()
 
 
-def _is_as_written(folder, name, summary: dict) -> bool:
-    """Whether a file has the digest that the summary holds of it; of the summary, its own."""
-    written, path = summary["sha256"], Path(folder) / name
-    try:
-        if name == SUMMARY:
-            found = json_digest(_without_own(summary))
-        else:
-            found = digest_of(path)
-    except OSError:
-        return False
-    return written.get(name) == found
+def devices_of(env: dict) -> list[str]:
+    """The devices that computed a run, each once, in their order, by its env.json."""
+    starts = env.get("starts")
+    starts = [s for s in starts if type(s) is dict] if type(starts) is list else [env]
+    return list(dict.fromkeys(str(s["device"]) for s in starts if s.get("device")))
 
 
 def _without_own(summary: dict) -> dict:
@@ -213,10 +295,7 @@ def seal_summary(folder, summary: dict, names) -> dict:
 
 def has_derived(folder, name) -> bool:
     """Whether a further file of a complete run (WEIGHTS, LANDSCAPE ...) is there, and whole."""
-    try:
-        return _is_as_written(folder, name, read_summary(folder))
-    except RunError:
-        return False
+    return Files(folder).has_derived(name)
 
 
 def write_derived(folder, texts: dict[str, str]):
@@ -246,19 +325,7 @@ def read_metrics(folder):
     Raises:
         RunError: it is missing, or not a table of numbers at rising steps.
     """
-    import pandas
-
-    path = Path(folder) / METRICS
-    try:
-        text = path.read_text()
-        table = pandas.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
-        _check_table(table)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RunError(
-            f"{path} cannot be read ({reason}); delete its folder to run it again"
-        ) from None
-    return table
+    return Files(folder).metrics()
 
 
 def read_rows(folder) -> list[dict[str, float | None]]:
@@ -271,23 +338,6 @@ def read_rows(folder) -> list[dict[str, float | None]]:
             {name: float(cell) if cell else None for name, cell in row.items()}
             for row in csv.DictReader(file)
         ]
-
-
-def _check_table(table):
-    """Raises ValueError where a table is none of numbers at rising steps."""
-    import pandas
-
-    missing = [name for name in ("step", "epoch") if name not in table]
-    if missing:
-        raise ValueError(f"no column {missing[0]}")
-    if table.empty:
-        raise ValueError("no row")
-    odd = [name for name in table if not pandas.api.types.is_numeric_dtype(table[name])]
-    if odd:
-        raise ValueError(f"no numbers in column {odd[0]}")
-    for name in ("step", "epoch"):
-        if table[name].isna().any() or not (table[name].diff().iloc[1:] > 0).all():
-            raise ValueError(f"column {name} does not rise from row to row")
 
 
 def first_steps(metrics) -> dict:

@@ -11,6 +11,7 @@ from dataclasses import MISSING, Field, fields
 
 from configuration.config import RunConfig
 
+ORDER = sorted(fields(RunConfig), key=lambda f: f.default is MISSING)  # as names and flags have it
 LONGEST = 120  # characters of a name; file systems take 255 bytes
 
 
@@ -36,10 +37,9 @@ def changes(values: Mapping, declared: RunConfig | None = None) -> dict:
     In the order of RunConfig, so that a configuration has one name; those without a default, which
     is the learning rate, come last.
     """
-    ordered = sorted(fields(RunConfig), key=lambda f: f.default is MISSING)
     return {
         f.name: values[f.name]
-        for f in ordered
+        for f in ORDER
         if f.name in values
         and f.name != "seed"
         and values[f.name] != (getattr(declared, f.name) if declared else f.default)

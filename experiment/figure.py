@@ -93,7 +93,7 @@ class Run:
             sizes = [s for s in SIZES if self.kept_as(s)]
             raise ValueError(f"{self.name} has no form of size {size}; choose {', '.join(sizes)}")
         config = self.at(size)
-        return SIZES[kept] + self.name, config if seed is None else replace(config, seed=seed)
+        return SIZES[kept] + self.name, config if seed is None else config.at_seed(seed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,7 +123,9 @@ def _span(run, tables, since: When, until: When) -> pandas.DataFrame | Never:
     for border in borders:
         if isinstance(border, Never):
             return border
-    rows = table[(table["epoch"] >= borders[0]) & (table["epoch"] <= borders[1])]
+    epochs = table["epoch"].to_numpy()
+    inside = (epochs >= borders[0]) & (epochs <= borders[1])
+    rows = table if inside.all() else table[inside]
     return rows if len(rows) else Never(float(table["epoch"].iloc[-1]))
 
 
@@ -143,9 +145,9 @@ def first(run: Run, column: str, level: float, *, since: When = 0.0, falls=False
         rows = _span(run, tables, since, math.inf)
         if isinstance(rows, Never):
             return rows
-        reached = rows[column] <= level if falls else rows[column] >= level
-        hits = rows["epoch"][reached]
-        return float(hits.iloc[0]) if len(hits) else Never(float(tables[run]["epoch"].iloc[-1]))
+        values = rows[column].to_numpy()
+        hits = rows["epoch"].to_numpy()[values <= level if falls else values >= level]
+        return float(hits[0]) if len(hits) else Never(float(tables[run]["epoch"].iloc[-1]))
 
     bound = f"{'≤' if falls else '≥'} {show(level, _unit(column))}"
     words = f"first epoch with {name(column)} {bound}{_span_words(since, math.inf)}"
@@ -164,10 +166,10 @@ def at(run: Run, column: str, when: When = math.inf) -> Quantity:
         table, epoch = tables[run], _resolve(when, tables)
         if isinstance(epoch, Never):
             return epoch
-        end = float(table["epoch"].iloc[-1])
-        if end < epoch < math.inf:
-            return Never(end)
-        return float(table[column][table["epoch"] <= epoch].iloc[-1])
+        epochs = table["epoch"].to_numpy()
+        if epochs[-1] < epoch < math.inf:
+            return Never(float(epochs[-1]))
+        return float(table[column].to_numpy()[epochs <= epoch][-1])
 
     return Quantity(f"{name(column)} at {_epoch_words(when)}", _unit(column), (run,), of)
 

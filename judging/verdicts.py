@@ -82,8 +82,11 @@ class Evidence:
 
 
 def _table(replicate: curves.Replicate):
-    """The metrics of a run; attrs["folder"] says where other tables may lie beside them."""
-    replicate.metrics.attrs["folder"] = replicate.folder
+    """The metrics of a run; attrs["folder"] says where other tables may lie beside them.
+
+    A text: pandas copies it deeply with every column that is taken.
+    """
+    replicate.metrics.attrs["folder"] = str(replicate.folder)
     return replicate.metrics
 
 

@@ -115,6 +115,7 @@ class Job:
     root: Path
     folder: Path
     config: RunConfig
+    seconds: float  # expected, on one thread of a 2-core x86-64 CPU
     own: Path | None = None  # the file that declares it, where it is neither paper's nor related
     changed: Mapping = field(default_factory=dict)  # fields that are not as declared
 
@@ -126,10 +127,6 @@ class Job:
     @property
     def label(self) -> str:
         return f"{self.folder.parent.relative_to(self.root)} seed {self.seed}"
-
-    @property
-    def seconds(self) -> float:
-        return expected_seconds(self.config)
 
     @property
     def may_stop(self) -> bool:
@@ -160,15 +157,17 @@ def plan(figures, *, size: str, seeds=None, root, own: Path | None = None) -> li
     jobs = {}
     for figure in figures:
         for run in figure.at(size).runs:
+            name, form = run.form(size)
+            seconds = expected_seconds(form)  # of any seed
             for seed in figure.seeds_at(size) if seeds is None else seeds:
-                name, config = run.form(size, seed)
                 jobs[name, seed] = Job(
                     run=run.name,
                     seed=seed,
                     size=run.kept_as(size),
                     root=Path(root),
                     folder=runs.run_folder(root, name, seed),
-                    config=config,
+                    config=form.at_seed(seed),
+                    seconds=seconds,
                     own=own,
                 )
     return sorted(jobs.values(), key=lambda job: -job.seconds)
@@ -182,9 +181,10 @@ def is_finished(job: Job) -> bool:
         runs.RunError: it is damaged.
         OSError: it cannot be read.
     """
-    complete = runs.is_complete(job.folder)
-    if complete or (job.folder / runs.CONFIG).is_file():
-        found = runs.read_config(job.folder)
+    files = runs.Files(job.folder)
+    complete = files.is_complete()
+    if complete or files.has(runs.CONFIG):
+        found = files.config(job.config)
         if found != job.config:
             raise ValueError(
                 f"{job.folder} holds another configuration"

@@ -232,6 +232,8 @@ MOST_LISTED = 12  # runs of a figure that are listed one by one though it was no
 
 def state(job: Job) -> str:
     """Where a run is, in a word or two."""
+    if not os.path.isdir(job.folder):
+        return "-"
     try:
         if is_finished(job):
             return "finished"
@@ -263,11 +265,15 @@ class Listing:
 
     def __init__(self, figures, seeds, root):
         self.figures, self.seeds, self.root = figures, seeds, root
+        self._planned = {}
 
     def jobs(self, figures, size: str) -> dict:
         """{(run, seed): job}"""
-        planned = plan(figures, size=size, seeds=self.seeds, root=self.root)
-        return {(job.run, job.seed): job for job in planned}
+        key = (*(figure.id for figure in figures), size)
+        if key not in self._planned:
+            planned = plan(figures, size=size, seeds=self.seeds, root=self.root)
+            self._planned[key] = {(job.run, job.seed): job for job in planned}
+        return self._planned[key]
 
     def sizes(self, figures) -> list[str]:
         """The sizes that are not the full one under another name, the smallest first."""

@@ -11,7 +11,7 @@ from configuration import runs
 from configuration.flags import parse_value
 from configuration.variants import changes, field_named, variant_name
 from experiment.figure import Run
-from launching.plan import Job
+from launching.plan import Job, expected_seconds
 
 EXAMPLE = "such as --vary weight_decay=0.5,1,2"
 
@@ -50,21 +50,23 @@ def sweep(run: Run, vary: dict[str, list], *, size: str, seeds, root, own=None) 
     """
     jobs = {}
     for cell in itertools.product(*vary.values()):
+        name, declared = run.form(size)
+        changed = changes(dict(zip(vary, cell, strict=True)), declared)
+        name = variant_name(name, changed)
+        try:
+            config = replace(declared, **changed)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        seconds = expected_seconds(config)  # of any seed
         for seed in seeds:
-            name, declared = run.form(size, seed)
-            changed = changes(dict(zip(vary, cell, strict=True)), declared)
-            name = variant_name(name, changed)
-            try:
-                config = replace(declared, **changed)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
             jobs[name, seed] = Job(
                 run=run.name,
                 seed=seed,
                 size=run.kept_as(size),
                 root=root,
                 folder=runs.run_folder(root, name, seed),
-                config=config,
+                config=config.at_seed(seed),
+                seconds=seconds,
                 own=own,
                 changed=changed,
             )

@@ -3,6 +3,8 @@
 Appendix C.2. The runs are those of other figures.
 """
 
+from pathlib import Path
+
 from configuration import runs
 from experiment.claim import Claim, Within, at_most
 from experiment.figure import Curve, Figure, Panel, Run
@@ -17,7 +19,7 @@ def _shares(table, column: str):
     """The power of each frequency, the operands' mean, from the spectrum beside a run."""
     import pandas
 
-    folder = table.attrs["folder"]
+    folder = Path(table.attrs["folder"])
     if not runs.has_derived(folder, runs.SPECTRUM):
         short = "/".join(folder.parts[-3:])
         raise NotMeasured(f"{short} has no spectrum; python -m weights.spectrum {short} makes it")

@@ -13,6 +13,7 @@ norm 70.5 at epoch 250, then the norm falls to 48.7 while test accuracy rises, 5
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from configuration import runs
 from experiment.claim import TEXT, Claim, Within, at_least, at_most
@@ -51,7 +52,7 @@ def along_radius(run: Run) -> Quantity:
         import numpy
         import pandas
 
-        folder = tables[ADD_SGD_PATH].attrs["folder"]
+        folder = Path(tables[ADD_SGD_PATH].attrs["folder"])
         if not runs.has_derived(folder, runs.PATHS):
             raise NotMeasured(
                 f"{ADD_SGD_PATH.name} has no {runs.PATHS}; python plots.py --figures 7 makes it"

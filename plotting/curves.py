@@ -116,14 +116,13 @@ def seeds_in(folder: Path) -> list[int]:
 
 def read_folder(folder: Path, expected: RunConfig) -> tuple[pandas.DataFrame, int | None]:
     """(metrics, step of divergence or None); RunError where the folder is not that run."""
-    config = runs.read_config(folder)
+    files = runs.Files(folder)
+    config = files.config(expected)
     if config != expected:
         changes = runs.differences(config, expected)
         raise runs.RunError(f"its configuration is not the declared one ({changes})")
-    diverged_at = None
-    if (folder / runs.SUMMARY).is_file():
-        diverged_at = runs.read_summary(folder)["diverged_at_step"]
-    return runs.read_metrics(folder), diverged_at
+    diverged_at = files.summary()["diverged_at_step"] if files.has(runs.SUMMARY) else None
+    return files.metrics(), diverged_at
 
 
 def progress(run: Run, size: str, metrics: pandas.DataFrame) -> str:

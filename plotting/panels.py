@@ -8,6 +8,7 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy
 import pandas
@@ -86,11 +87,17 @@ class Line:
 
         over: "epoch" or "step", what x is.
         """
-        tables = [r.metrics.set_index("step") for r in self.replicates]
-        values = pandas.concat([t[column].dropna() for t in tables], axis=1, join="inner") * scale
-        steps = values.index
-        x = steps if over == "step" else tables[0][over].loc[steps]
-        return x.to_numpy(), values.to_numpy().T
+        tables = [[r.metrics[c].to_numpy() for c in ("step", column)] for r in self.replicates]
+        tables = [(steps[there], values[there]) for steps, values in tables
+                  for there in [~numpy.isnan(values)]]  # fmt: skip
+        common = reduce(_common, (steps for steps, _ in tables))
+        values = [
+            values if len(steps) == len(common) else values[numpy.isin(steps, common)]
+            for steps, values in tables
+        ]
+        first = self.replicates[0].metrics
+        x = first[over].to_numpy()[numpy.isin(first["step"].to_numpy(), common)]
+        return x, numpy.array(values) * scale
 
     def median(self, column: str, scale: float = 1.0):
         """(epochs, median of the replicates): the curve that is drawn."""
@@ -102,6 +109,11 @@ class Line:
         epochs, median = self.median(column)
         reached = numpy.flatnonzero(median >= level)
         return float(epochs[reached[0]]) if len(reached) else None
+
+
+def _common(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
+    """What two rising arrays share, rising."""
+    return a if numpy.array_equal(a, b) else numpy.intersect1d(a, b, assume_unique=True)
 
 
 # ---------------------------------------------------------------------------------- axes

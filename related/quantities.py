@@ -5,6 +5,7 @@ Needs no package.
 
 import math
 import statistics
+from pathlib import Path
 
 from configuration import runs
 from experiment.claim import Bound, between
@@ -180,7 +181,7 @@ def surface_range(run: Run, column: str = "train_loss", normalisation: str = "te
         file = runs.SURFACES[normalisation]
         import pandas
 
-        folder = tables[run].attrs["folder"]
+        folder = Path(tables[run].attrs["folder"])
         if not runs.has_derived(folder, file):
             make = "python plots.py --figures landscape, with the run's --size, makes it"
             raise NotMeasured(f"{run.name} has no {file}; {make}")

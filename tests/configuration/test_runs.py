@@ -58,6 +58,34 @@ def test_configuration_comes_back_equal_and_unknown_keys_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "change", [{"use_transformer": 0}, {"weight_decay": True}, {"seed": 42.0}, {"lr": "0.01"}]
+)
+def test_a_value_of_another_type_is_refused_though_it_equals_the_expected_one(tmp_path, change):
+    (tmp_path / runs.CONFIG).write_text(json.dumps(asdict(CONFIG) | change))
+    with pytest.raises(runs.RunError, match=next(iter(change))):
+        runs.Files(tmp_path).config(expected=CONFIG)
+
+
+@pytest.mark.parametrize("seed", [42, 43])
+def test_a_stored_configuration_is_what_it_is_whatever_is_expected(tmp_path, seed):
+    stored = replace(CONFIG, seed=seed, hidden_sizes=(3, 4), lr=1)
+    (tmp_path / runs.CONFIG).write_text(json.dumps(asdict(stored)))
+    for expected in (None, CONFIG, stored, replace(stored, lr=1.0)):
+        assert runs.Files(tmp_path).config(expected) == stored
+
+
+def test_what_was_checked_is_what_is_used_though_the_file_changes_between(tmp_path):
+    with runs.RunFolder(tmp_path, CONFIG) as folder:
+        folder.append(row(0, 0.25))
+        folder.write_summary({})
+    files = runs.Files(tmp_path)
+    assert files.is_complete()
+    (tmp_path / runs.METRICS).write_text("step,epoch,train_loss\n0,0,9\n")
+    assert files.metrics()["train_loss"].tolist() == [0.25]
+    assert not runs.is_complete(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("env", "names"),
     [
         ({"device": "a CPU"}, ["a CPU"]),
@@ -533,7 +561,7 @@ def test_an_archive_is_sealed_once():
         ("step,epoch,train_loss\n0,0,\0\n", "no numbers in column train_loss"),
         ("step,train_loss\n0,1\n", "no column epoch"),
         ("step,epoch,train_loss\n", "no row"),
-        ("", "No columns"),
+        ("", "no column step"),
     ],
 )
 def test_table_that_is_none_of_numbers_at_rising_steps_is_one_line(tmp_path, text, reason):

@@ -1,10 +1,11 @@
 """The authors' flags: every published command line means here what its figure was made with."""
 
-from dataclasses import asdict, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 
 import pytest
 from house import PAPER_RUNS
 
+from configuration import rules
 from configuration.config import RunConfig
 from configuration.flags import given_fields
 from train import make_parser
@@ -395,3 +396,24 @@ def test_authors_defaults_may_be_stated_where_nothing_reads_them():
     assert RunConfig(lr=1.0, dataset="sparse_parity", input_size=113).num_samples == 1000
     with pytest.raises(ValueError, match="beta2 0.98"):
         RunConfig(lr=1.0, optimizer="SGD", beta2=0.98)
+
+
+def test_every_default_is_a_value_of_its_type():
+    """Of a field that has its default neither is asked again."""
+    for f in fields(RunConfig):
+        if f.default is not MISSING:
+            rules._check_type(f, f.default)
+
+
+def test_another_seed_is_the_same_configuration_with_it():
+    for config in {run.config for run in PAPER_RUNS.values()}:
+        for seed in (0, 42, 2**63 - 1):
+            assert config.at_seed(seed) == replace(config, seed=seed)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, True, 1.0, "1", None])
+def test_a_seed_that_no_run_can_have_is_refused(seed):
+    with pytest.raises(ValueError, match="seed"):
+        RunConfig(lr=0.1).at_seed(seed)
+    with pytest.raises(ValueError, match="seed"):
+        RunConfig(lr=0.1, seed=seed)
