@@ -77,6 +77,8 @@ def elsewhere(flag: str) -> str | None:
     name = flag.removeprefix("--no-").removeprefix("--")
     if name in {f.name for f in fields(RunConfig)} - {"seed"}:
         return f"{flag} is a flag of train.py; vary it with --run NAME --vary {name}=..."
+    if flag == AND:
+        return f"{AND} is a flag of train.py; runs that share a process here: --batch-runs N"
     if name in ("run_dir", "threads", "checkpoint_seconds"):
         return f"{flag} is a flag of train.py, for one run: python train.py --run NAME {flag} ..."
     return None
