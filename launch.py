@@ -458,6 +458,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         cluster = slurm.parse_options(options)
         seeds = parse_seeds(options.seeds)
         names = parse_devices(options.device)
+        tracked = trackers(options.track)
         jobs_each = (
             None
             if options.jobs is None
@@ -496,7 +497,6 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
                 slurm.check_installed()
         due = [job for job in jobs if is_due(job)]
         wanted = jobs if options.force else due
-        tracked = trackers(options.track)
         if cluster:
             found, slots = [cluster.device], {cluster.device: 1}
             queue = slurm.Queue(options.root)
