@@ -77,6 +77,8 @@ def elsewhere(flag: str) -> str | None:
     name = flag.removeprefix("--no-").removeprefix("--")
     if name in {f.name for f in fields(RunConfig)} - {"seed"}:
         return f"{flag} is a flag of train.py; vary it with --run NAME --vary {name}=..."
+    if flag == AND:
+        return f"{AND} is a flag of train.py; runs that share a process here: --batch-runs N"
     if name in ("run_dir", "threads", "checkpoint_seconds"):
         return f"{flag} is a flag of train.py, for one run: python train.py --run NAME {flag} ..."
     return None
@@ -453,6 +455,7 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
         cluster = slurm.parse_options(options)
         seeds = parse_seeds(options.seeds)
         names = parse_devices(options.device)
+        tracked = trackers(options.track)
         jobs_each = (
             None
             if options.jobs is None
@@ -491,7 +494,6 @@ def main(argv=None, *, train=TRAIN, plots=PLOTS) -> int:
                 slurm.check_installed()
         due = [job for job in jobs if is_due(job)]
         wanted = jobs if options.force else due
-        tracked = trackers(options.track)
         if cluster:
             found, slots = [cluster.device], {cluster.device: 1}
             queue = slurm.Queue(options.root)

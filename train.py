@@ -226,8 +226,15 @@ def printer(interval: float = 10.0, name: str = ""):
 
 
 def split(argv) -> list[list[str]]:
-    """The flags of each run of a command line."""
-    return [list(words) for is_and, words in groupby(argv, lambda w: w == AND) if not is_and]
+    """The flags of each run of a command line.
+
+    Raises:
+        ValueError: one line, for an --and that is first, last or doubled.
+    """
+    found = [list(words) for is_and, words in groupby(argv, lambda w: w == AND) if not is_and]
+    if len(found) <= argv.count(AND):
+        raise ValueError(f"{AND} stands between the flags of two runs; one side of it has none")
+    return found
 
 
 def resolve_together(parsed, catalog) -> list[tuple[RunConfig, Path]]:
@@ -241,7 +248,7 @@ def resolve_together(parsed, catalog) -> list[tuple[RunConfig, Path]]:
         if len({getattr(arguments, name) for arguments in parsed}) > 1:
             raise ValueError(f"--{name} differs between runs of one process; give one value to all")
     for flag in ("compile", "graphed", "track"):
-        if any(getattr(arguments, flag) for arguments in parsed):
+        if any(getattr(arguments, flag) not in (None, False) for arguments in parsed):
             raise ValueError(f"--{flag} is of a run alone; drop it or {AND}")
     found = [resolve(arguments, catalog) for arguments in parsed]
     for config, path in found:
@@ -251,11 +258,9 @@ def resolve_together(parsed, catalog) -> list[tuple[RunConfig, Path]]:
     for (ours, one), (theirs, other) in combinations(found, 2):
         if one.resolve() == other.resolve():
             raise ValueError(f"{one} is named twice; name each run once")
-        if stacking.shape(ours) != stacking.shape(theirs):
-            raise ValueError(
-                f"{one} and {other} are no runs of one shape ({runs.differences(ours, theirs)});"
-                f" drop {AND}"
-            )
+        apart = stacking.differences(ours, theirs)
+        if apart:
+            raise ValueError(f"{one} and {other} are no runs of one shape ({apart}); drop {AND}")
     return found
 
 
@@ -278,7 +283,7 @@ def train_together(argv, catalog, stop, alone) -> int:
     """Trains the runs of a command line with --and; returns the exit code of the process."""
     parsed = [make_parser().parse_args(words) for words in split(argv)]
     found = resolve_together(parsed, catalog)
-    arguments, code, courses = parsed[0], 0, []
+    arguments, code, courses, refused = parsed[0], 0, [], []
     prepare(arguments, alone)
     from training.stacked import Stacked
 
@@ -286,24 +291,27 @@ def train_together(argv, catalog, stop, alone) -> int:
         for config, path in found:
             name = f"{path.parent.name} {path.name}: "
             try:
-                folder = folders.enter_context(runs.RunFolder(path, config))
-                if runs.is_complete(path) and not arguments.force:
-                    print(f"{path} is complete; --force runs it again")
-                    continue
-                if arguments.force:
-                    folder.clear()
-                course = Course(
-                    config,
-                    folder,
-                    device=arguments.device,
-                    report=printer(10.0, name),
-                    environment=lambda config=config: environment(arguments, config),
-                    allow_device_change=arguments.allow_device_change,
-                )
+                with ExitStack() as held:  # let go at once where it is not computed here
+                    folder = held.enter_context(runs.RunFolder(path, config))
+                    if runs.is_complete(path) and not arguments.force:
+                        print(f"{path} is complete; --force runs it again")
+                        continue
+                    if arguments.force:
+                        folder.clear()
+                    course = Course(
+                        config,
+                        folder,
+                        device=arguments.device,
+                        report=printer(10.0, name),
+                        environment=lambda config=config: environment(arguments, config),
+                        allow_device_change=arguments.allow_device_change,
+                    )
+                    folders.enter_context(held.pop_all())
                 courses.append(course)
                 print(f"writing {path}", flush=True)
             except runs.RunError as error:  # the others go on without it
-                print(f"train.py: {error}", file=sys.stderr)
+                refused.append(f"train.py: {error}")
+                print(refused[-1], file=sys.stderr)
                 code = max(code, 2 if not isinstance(error, runs.RunBusy) else runs.EXIT_BUSY)
         advance(
             courses,
@@ -313,6 +321,8 @@ def train_together(argv, catalog, stop, alone) -> int:
         )
     for course in courses:
         tell(course.summary, course.config, course.folder.path)
+    for line in refused if courses else ():  # again: the launcher shows the end of a log
+        print(line, file=sys.stderr)
     return code
 
 

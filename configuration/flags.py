@@ -213,7 +213,8 @@ def trackers(words) -> list[str]:
     for name in found:
         if name not in TRACKERS:
             raise ValueError(f"unknown tracker '{name}'; choose from {', '.join(TRACKERS)}")
-        if find_spec(name) is None:
+        # Without torch it is not the Python that computes: the first start has yet to make that.
+        if find_spec(name) is None and find_spec("torch"):
             raise ValueError(
                 f"--track {name} needs a package that this Python lacks;"
                 f" {sys.executable} -m pip install {name}"

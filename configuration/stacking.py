@@ -36,4 +36,10 @@ def why_alone(config: RunConfig) -> str | None:
 def shape(config: RunConfig) -> tuple:
     """What runs of one stack have in common: every field but FREE, and the number of examples."""
     fields = {name: value for name, value in asdict(config).items() if name not in FREE}
-    return (config.train_examples, *fields.items())
+    return (("training examples", config.train_examples), *fields.items())
+
+
+def differences(ours: RunConfig, theirs: RunConfig) -> str:
+    """What keeps two runs out of one stack, as `name a -> b` for a message; "" for nothing."""
+    pairs = zip(shape(ours), shape(theirs), strict=True)
+    return ", ".join(f"{name} {a} -> {b}" for (name, a), (_, b) in pairs if a != b)

@@ -164,11 +164,13 @@ class Local:
 
     def _start(self, batch: list[Task], device: str):
         """Starts one process for these tasks; what it prints goes to the first one's log."""
+        batch = [task for task in batch if self._has_log(task)]
+        if not batch:
+            return
         command = self.command([task.job for task in batch], device, batch[0].force)
         shared = batch[0].job.folder / runs.LOG
         try:
             for task in batch:
-                task.job.folder.mkdir(parents=True, exist_ok=True)
                 with open(task.job.folder / runs.LOG, "ab") as log:
                     log.write(os.fsencode(f"$ {shlex.join(command)}\n"))
                     if task is not batch[0]:
@@ -180,8 +182,7 @@ class Local:
             process = start(command, shared)
         except OSError as error:
             for task in batch:
-                task.failure = f"cannot be started ({error})"
-                self._end(task, self.failed)
+                self._cannot_start(task, error)
             return
         for task in batch:
             task.process = process
@@ -189,6 +190,20 @@ class Local:
             task.left_at_start = task.left
             self.running.append(task)
             self.display.started(task)
+
+    def _has_log(self, task: Task) -> bool:
+        """Whether its log can be written; where not it has failed, alone of its batch."""
+        try:
+            task.job.folder.mkdir(parents=True, exist_ok=True)
+            open(task.job.folder / runs.LOG, "ab").close()
+        except OSError as error:
+            self._cannot_start(task, error)
+            return False
+        return True
+
+    def _cannot_start(self, task: Task, error: OSError):
+        task.failure = f"cannot be started ({error})"
+        self._end(task, self.failed)
 
     def _reap(self):
         for task in list(self.running):

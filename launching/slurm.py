@@ -115,9 +115,12 @@ def parse_options(given) -> Options | None:
             )
     if given.partition == "":
         raise ValueError("--partition '' is empty; name one of sinfo's, or drop it")
+    gpus = _number("--gpus-per-run", given.gpus_per_run or "0", 0, 1)
+    if given.graphed and not gpus:
+        raise ValueError("--graphed is for a CUDA device; add --gpus-per-run 1, or drop it")
     return Options(
         partition=given.partition,
-        gpus=_number("--gpus-per-run", given.gpus_per_run or "0", 0, 1),
+        gpus=gpus,
         minutes=_minutes(given.time or "04:00:00"),
         parallel=given.max_parallel and _number("--max-parallel", given.max_parallel, 1),
         task_minutes=_number("--task-minutes", given.task_minutes or "10", 0),
@@ -408,6 +411,8 @@ class Follow(Local):
         if place.state is None:
             if task.job.label in self._gone:  # twice: the files of another machine come late
                 task.failure = why_gone(task.job, place)
+                logs = filter(Path.is_file, (task.job.folder / runs.LOG, place.log))
+                task.log = next(logs, None)
                 self._leave(task, self.failed)
             self._gone.add(task.job.label)
             return

@@ -131,6 +131,10 @@ def test_a_list_of_devices_means_the_same_in_every_form(front_door):
             ["--device", "cpu", "--compile", "--batch-runs", "2"],
             "--compile is of a run alone; drop it or --batch-runs",
         ),
+        (
+            ["--run", "add_stablemax", "--and"],
+            "--and is a flag of train.py; runs that share a process here: --batch-runs N",
+        ),
         (["--size", ""], "unknown size ''; choose from full, cpu, quick"),
         (["--size", "tiny"], "unknown size 'tiny'; choose from full, cpu, quick"),
         (["--size", "cpu", "--quick"], "--quick contradicts --size cpu; give one of them"),

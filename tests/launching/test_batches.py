@@ -86,6 +86,15 @@ def test_a_run_that_fails_is_named_alone_and_the_others_of_its_process_count(lau
     assert again.returncode == 0 and "1 run in 1 process to compute" in again.stdout
 
 
+def test_a_run_whose_folder_cannot_be_made_fails_alone(launcher):
+    folder = launcher.folder("add_stablemax", seed=0)
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file")
+    done = launcher.run(*ONE_SHAPE, "--seeds", "0,1,2", "--batch-runs", "3")
+    assert done.returncode == 1
+    assert done.stdout.count("cannot be started") == 2 and done.stdout.count("finished  ") == 2
+
+
 def test_a_signal_stops_a_batch_and_what_was_complete_stays_so(launcher):
     process = launcher.start(
         *ONE_SHAPE, "--seeds", "0,1", "--batch-runs", "2", fake={"add_stablemax 1": "hang"}

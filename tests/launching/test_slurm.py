@@ -21,6 +21,7 @@ from configuration import runs
 from conftest import ROOT, slow
 from launching import slurm, slurm_task
 from launching.plan import plan
+from launching.progress import Lines
 
 HELD = Path(__file__).with_name("held_figure.py")
 NAMES = ("held_requeued", "held_killed", "held_plain")
@@ -44,6 +45,10 @@ def jobs_of(figure: str, root, seeds=(42,)):
             "--device is for this machine; with --launcher slurm say --gpus-per-run 0 or 1",
         ),
         ("--launcher slurm --gpus-per-run 2", "--gpus-per-run '2': choose 0 or 1"),
+        (
+            "--launcher slurm --graphed",
+            "--graphed is for a CUDA device; add --gpus-per-run 1, or drop it",
+        ),
         ("--launcher slurm --max-parallel 0", "--max-parallel '0': choose a whole number from 1"),
         (
             "--launcher slurm --time 4:59",
@@ -113,6 +118,31 @@ def test_only_what_is_in_the_queue_is_left_out_whatever_else_runs_there(
     assert [queue.has(job) for job in (first, second, third)] == [state is not None, False, False]
     places = [queue.place(job) for job in (first, second)]
     assert [place.id for place in places] == ["2", "1_1"] and queue.place(third) is None
+
+
+def test_a_run_that_failed_in_its_task_is_followed_to_the_log_that_says_why(
+    tmp_path, monkeypatch, capsys
+):
+    failed, lost = jobs_of("1", tmp_path)[:2]
+    for job in (failed, lost):
+        job.folder.mkdir(parents=True)
+    (failed.folder / runs.LOG).write_text("the reason\n")
+    (tmp_path / slurm.FOLDER).mkdir()
+    record = {"name": "grokking-00000001", "submitted": 1, "job": "1",
+              "tasks": [[failed.label, lost.label]]}  # fmt: skip
+    (tmp_path / slurm.FOLDER / "grokking-00000001.json").write_text(json.dumps(record))
+    outcome = tmp_path / slurm.FOLDER / "grokking-00000001-0.json"
+    outcome.write_text(json.dumps({failed.label: "exited 2"}))
+    monkeypatch.setattr(slurm, "ask", lambda *command: "")
+    monkeypatch.setattr(slurm, "LOOK", 0.0)
+    monkeypatch.setattr(slurm, "ASK", 0.0)
+    follow = slurm.Follow([failed, lost], slurm.Queue(tmp_path))
+    follow.run(Lines(30.0))
+    capsys.readouterr()
+    launch.report_failures(follow.failed)
+    said = capsys.readouterr().out
+    assert f"{failed.label} exited 2; the end of" in said and "    the reason\n" in said
+    assert f"{lost.label} lost its task 1; start the same command again\n" in said
 
 
 # ---------------------------------------------------------------------------------- tasks

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import train
 from configuration import runs, stacking
 from configuration.config import RunConfig
+from launching.plan import is_busy
 from training import session as sessions
 from training import stacked
 from training.session import Session
@@ -325,7 +326,10 @@ def test_runs_at_different_steps_become_level_and_end_as_they_would_alone(tmp_pa
         ("--use_lr_scheduler", "use_lr_scheduler True cannot be trained in a stack"),
         ("--use_transformer", "network transformer cannot be trained in a stack"),
         ("--seed 0", "is named twice"),
-        ("--lr 0.02", "lr 0.01 -> 0.02"),
+        ("--lr 0.02", "no runs of one shape (lr 0.01 -> 0.02); drop --and"),
+        ("--loss_function stablemax --train_fraction 0.5", "(training examples 36 -> 60, train_"),
+        ("--track", "--track is of a run alone; drop it or --and"),
+        ("--and --and", "--and stands between the flags of two runs; one side of it has none"),
         ("--device cuda:0", "--device differs between runs of one process"),
     ],
 )
@@ -339,14 +343,23 @@ def test_what_has_no_place_in_a_stack_is_refused_in_one_line(more, said, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_whose_folder_is_in_use_or_damaged_stops_no_other(tmp_path, capsys):
+def test_a_run_whose_folder_is_in_use_or_damaged_stops_no_other(tmp_path, capsys, monkeypatch):
     arguments = words(FLAGS.replace("260", "20"), tmp_path, 3)
     parsed = [train.make_parser().parse_args(one) for one in train.split(arguments)]
     (first, one), (_, two), (_, three) = (train.resolve(each) for each in parsed)
+    kept, held = train.advance, []
+
+    def advance(*courses, **options):
+        held.extend(map(is_busy, (two, three)))
+        return kept(*courses, **options)
+
+    monkeypatch.setattr(train, "advance", advance)
     with runs.RunFolder(one, first):
         two.mkdir(parents=True)
         (two / runs.METRICS).write_text("no run\n")
         assert train.main(arguments) == runs.EXIT_BUSY
-    printed = capsys.readouterr().err
-    assert "being written by process" in printed and "is not a run folder" in printed
+    said = capsys.readouterr().err.splitlines()
+    assert "being written by process" in said[0] and "is not a run folder" in said[1]
+    assert said[2:] == said[:2]  # at the end of a log, too
+    assert held == [False, True]
     assert [runs.is_complete(path) for path in (one, two, three)] == [False, False, True]

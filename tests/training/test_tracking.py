@@ -171,7 +171,7 @@ def test_a_tracker_that_fails_is_a_line_and_the_run_goes_on(method, tmp_path, mo
 def test_a_tracker_that_is_unknown_or_missing_is_one_line_and_exit_2(
     main, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(flags, "find_spec", lambda name: None)
+    monkeypatch.setattr(flags, "find_spec", {"torch": True}.get)
     where = ("--runs", str(tmp_path / "runs"))
     flags_of = ("--lr", "0.01") if main is train.main else ("--figures", "1", "--device", "cpu")
     assert main([*flags_of, "--track", "mlflow", *where]) == 2
@@ -197,3 +197,12 @@ def test_the_launcher_passes_its_trackers_on(tmp_path, monkeypatch, capsys):
     assert launch.main([*words, "--track", "wandb,tensorboard"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines and all(line.endswith("--track wandb tensorboard") for line in lines)
+
+
+def test_before_the_first_start_the_names_of_trackers_are_checked_and_no_package(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(flags, "find_spec", lambda name: None)
+    assert launch.main(["--figures", "3", "--list", "--track", "wandb"]) == 0
+    assert launch.main(["--figures", "3", "--list", "--track", "mlflow"]) == 2
+    assert "unknown tracker 'mlflow'" in capsys.readouterr().err
