@@ -87,6 +87,7 @@ CLAIMS = (
         paper=f"1 % less data costs 40 to 50 % more steps at 25 to 30 %; at 50 % {HALF:,}",
         source="Power et al., Fig. 1; 003",
         checks=rising({"50 %": step_of(S5_50, TEST, 0.5), "30 %": step_of(S5_30, TEST, 0.5)}),
+        size="cpu",
     ),
 )
 
