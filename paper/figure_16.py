@@ -3,7 +3,7 @@
 Appendix F.
 
 Stated: T = 1e5, label smoothing 0.2.
-Ours: AdamW lr 0.01, softmax float32, 40 %, 10,000 epochs, with T = 1e5 30,000.
+Ours: AdamW lr 0.01, softmax float32, 40 %, 10,000 epochs, with T = 1e5 or smoothing 30,000.
 
 Tried (lr 0.01, softmax float32):
 
@@ -25,14 +25,13 @@ from paper.settings import MLP
 ALTERNATIVES = replace(MLP, num_epochs=10_000, log_frequency=50)
 _QUICK_ALTERNATIVES = {"modulo": 59, "train_fraction": 0.5, "num_epochs": 5_000}
 ADD_SOFTMAX32 = declare("add_softmax32", ALTERNATIVES, _QUICK_ALTERNATIVES)
+# In 10,000 epochs T = 1e5 does not fit the training set, and smoothing has only begun to generalize.
+_LONG = replace(ALTERNATIVES, num_epochs=30_000)
 ADD_TEMPERATURE = declare(
-    "add_softmax32_temperature",
-    replace(ALTERNATIVES, num_epochs=30_000),  # in 10,000 it does not fit the training set
-    _QUICK_ALTERNATIVES,
-    softmax_temperature=1e5,
+    "add_softmax32_temperature", _LONG, _QUICK_ALTERNATIVES, softmax_temperature=1e5
 )
 ADD_SMOOTHED = declare(
-    "add_softmax32_smoothed", ALTERNATIVES, _QUICK_ALTERNATIVES, label_smoothing=0.2
+    "add_softmax32_smoothed", _LONG, _QUICK_ALTERNATIVES, label_smoothing=0.2
 )
 
 

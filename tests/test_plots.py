@@ -729,7 +729,7 @@ def test_the_cpu_size_is_marked_and_says_its_settings_where_they_are_not_the_pub
     assert "S5 (CPU SIZE)" in texts(picture)
     assert "runs of the published size" not in texts(picture)  # it has them all
     first, second = run_axes(picture, RELATED_PAIR)
-    assert "CPU size: composition in S5, 30 % of the pairs, 8,000 steps" in texts(picture)
+    assert "CPU size: composition in S5, 30 % of the pairs, 20,000 steps" in texts(picture)
     assert [len(drawn(a, legend(a)[f"{p} %"])[0][0]) for a, p in
             ((first, 30), (second, 50))] == [5, 5]  # fmt: skip
     assert "no complete run" not in texts(picture)

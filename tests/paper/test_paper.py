@@ -68,7 +68,7 @@ def test_curves_of_a_comparison_differ_in_what_is_compared():
             "parity_softmax64",
             {"loss_function", "softmax_precision", "beta2", "num_epochs"},
         ),
-        ("add_softmax32", "add_softmax32_smoothed", {"label_smoothing"}),
+        ("add_softmax32", "add_softmax32_smoothed", {"label_smoothing", "num_epochs"}),
         ("add_softmax64", "add_softmax64_long", {"num_epochs"}),
         ("add_softmax64", "add_softmax64_lr5e3", {"lr"}),
         ("add_softmax64", "add_softmax64_beta999", {"beta2"}),
