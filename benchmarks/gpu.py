@@ -5,9 +5,10 @@
 
 `updates`: milliseconds of an update, medians by CUDA events, of the authors' form (plain.py: dense
 one-hot rows, losses by their formula, autograd, torch's optimizers as they come), of ours eager, as
-one CUDA graph and compiled, and of ours' matrix products alone; and the kernels that each launches.
-The forms take turns. `processes`: updates a second of 1, 2, 4 and 8 runs at once on the GPU.
-`figures`: seconds of figures 1, 2, 4 and 6, from the launcher's start to the last picture.
+one CUDA graph and compiled, of five seeds in one stack, and of ours' matrix products alone; and the
+kernels that each launches. The forms take turns. `processes`: updates a second of 1, 2, 4 and 8
+runs at once on the GPU. `figures`: seconds of figures 1, 2, 4 and 6, from the launcher's start to
+the last picture.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -24,15 +26,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.plain import RUNS, PlainRun
 from benchmarks.step_time import Products
-from configuration import runs
+from configuration import runs, stacking
 from training.session import Session
+from training.stacked import Stacked
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = (
     "add_stablemax", "add_softmax32_40", "add_softmax16_40", "add_orthoadamw", "add_orthosgd",
     "add_transformer_adamw", "add_transformer_orthoadamw",
 )  # fmt: skip
-FORMS = ("authors", "eager", "graphed", "compiled", "products")
+STACK = 5  # seeds
+FORMS = ("authors", "eager", "graphed", "compiled", f"stack of {STACK}", "products")
 PROCESSES = (1, 2, 4, 8)
 FIGURES = ("1", "2", "4", "6")
 PARTS = ("updates", "processes", "figures")
@@ -51,7 +55,18 @@ def make_forms(config, device):
     }
     if device.startswith("cuda"):
         forms["graphed"] = Session(config, device, graphed=True).update
+    if stacking.why_alone(config) is None:
+        forms[f"stack of {STACK}"] = make_stack(config, range(STACK), device).update
     return forms
+
+
+def make_stack(config, seeds, device):
+    """Runs of these seeds in one stack."""
+    sessions = []
+    for seed in seeds:
+        sessions.append(Session(replace(config, seed=seed), device))
+        sessions[-1].stream = torch.get_rng_state()
+    return Stacked(sessions)
 
 
 def milliseconds(work, steps, device):
@@ -144,17 +159,19 @@ def main():
         for name in KINDS:
             if any(part in name for part in arguments.kinds):
                 took = measure(RUNS[name].config, device, arguments.repetitions, arguments.steps)
-                show(name, *(f"{took[form][0]:.3f} ({took[form][1]})" for form in FORMS))
+                cells = ("{:.3f} ({})".format(*took[f]) if f in took else "-" for f in FORMS)
+                show(name, *cells)
     if "processes" in arguments.parts:
         show("updates a second", *(f"{n} at once" for n in PROCESSES))
         for name in ("add_stablemax", "add_transformer_adamw"):
             rates = [updates_a_second(name, 5_000, n, device) for n in PROCESSES]
             show(name, *map(round, rates))
     if "figures" in arguments.parts:
-        show("seconds of a figure", "eager", "graphed")
+        forms = {"eager": (), "graphed": ("--graphed",), "stacks of 3": ("--batch-runs", "3")}
+        show("seconds of a figure", *forms)
         for figure in FIGURES:
-            both = [figure_seconds(figure, device, *f) for f in ((), ("--graphed",))]
-            show(f"figure {figure}", *map(round, both))
+            took = [figure_seconds(figure, device, *flags) for flags in forms.values()]
+            show(f"figure {figure}", *map(round, took))
 
 
 if __name__ == "__main__":

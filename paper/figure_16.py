@@ -30,9 +30,7 @@ _LONG = replace(ALTERNATIVES, num_epochs=30_000)
 ADD_TEMPERATURE = declare(
     "add_softmax32_temperature", _LONG, _QUICK_ALTERNATIVES, softmax_temperature=1e5
 )
-ADD_SMOOTHED = declare(
-    "add_softmax32_smoothed", _LONG, _QUICK_ALTERNATIVES, label_smoothing=0.2
-)
+ADD_SMOOTHED = declare("add_softmax32_smoothed", _LONG, _QUICK_ALTERNATIVES, label_smoothing=0.2)
 
 
 CLAIMS = (

@@ -227,6 +227,21 @@ def test_every_form_of_an_update_is_the_eager_one(kind, loss, form):
     assert_near(after(20, config, **FORMS[form])[0], after(20, config)[0], 1e-5)
 
 
+@pytest.mark.parametrize("kind", ["mlp", "mlp, mini-batches"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_runs_in_one_stack_are_the_runs_alone(kind, loss):
+    config = settings(kind, loss, train_precision=64)
+    stack = gpu.make_stack(config, range(3), DEVICE)
+    for _ in range(20):
+        stack.update()
+    stack.hand_back()
+    for session in stack.sessions:
+        alone = Session(session.config, DEVICE)
+        for _ in range(20):
+            alone.update()
+        assert_near(session.weights, alone.weights, 1e-5)
+
+
 @pytest.mark.parametrize("change", [dict(lr_schedule="cosine", num_epochs=30, clip_norm=0.5),
                                     dict(induce_collapse_epoch=8), dict(softmax_precision=16),
                                     dict(orthogonal_gradients=True, use_lr_scheduler=True)],

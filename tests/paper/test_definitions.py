@@ -181,5 +181,5 @@ def test_alpha_multiplies_the_logits_of_the_training_loss_and_divides_lr_by_its_
     run = Session(config)
     close(run.optimizer.param_groups[0]["lr"], 0.01)
     z, label = tensor([[LN2, 0.0]]), tensor([0])
-    close(run._objective(z, label), math.log(1 + 1 / 8))  # exp(3 log 2) = 8
+    close(run._objective(z, label, False), math.log(1 + 1 / 8))  # exp(3 log 2) = 8
     close(run.loss(z, label), math.log(1.5))  # what is recorded has no alpha
