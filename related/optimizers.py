@@ -58,6 +58,14 @@ def _best(arm: str, percent: int):
     return best(RUNS[arm, percent])
 
 
+SGD_LEARNS = Within(_best("sgd", 70), at_least(0.5), "SGD, 70 %")  # else the others say nothing
+TOO_SHORT = (
+    "The CPU size gives SGD 5,000 updates at lr 0.02, 20 times the published rate, in which"
+    " training accuracy does not pass 1.6 % at any fraction. That is too short to judge SGD, which"
+    " the full size, 10,000 epochs a run, can."
+)
+
+
 CLAIMS = (
     Claim(
         panel="optimizers",
@@ -70,6 +78,9 @@ CLAIMS = (
             for p in (50, 70)
         ),
         size="cpu",
+        remark="The CPU size has 5,000 updates: Adam with 50 % has fitted the training set by"
+        " 1,400, and its test accuracy is at 58.8 % and still rising when they end. The budget is too"
+        " short for this one of the four; at the full size a run has 10,000 epochs.",
     ),
     Claim(
         panel="optimizers",
@@ -80,16 +91,19 @@ CLAIMS = (
             Within(_best("adamw", 30), at_least(0.99), "AdamW"),
             Within(_best("sgd", 30), below(0.5), "SGD"),
             Within(_best("sgd_momentum", 30), below(0.5), "momentum"),
+            SGD_LEARNS,
         ),
         size="cpu",
+        remark=TOO_SHORT,
     ),
     Claim(
         panel="optimizers",
         words="SGD needs more data: its best accuracy rises with the fraction",
         paper=_sgd(30, 50, 70),
         source=SMALL,
-        checks=rising({f"{p} %": _best("sgd", p) for p in (30, 50, 70)}),
+        checks=(*rising({f"{p} %": _best("sgd", p) for p in (30, 50, 70)}), SGD_LEARNS),
         size="cpu",
+        remark=TOO_SHORT,
     ),
     Claim(
         panel="optimizers",
@@ -98,8 +112,10 @@ CLAIMS = (
         source=SMALL,
         checks=(
             Less(("momentum", _best("sgd_momentum", 50)), ("SGD", _best("sgd", 50)), equal=True),
+            SGD_LEARNS,
         ),
         size="cpu",
+        remark=TOO_SHORT,
     ),
     Claim(
         panel="optimizers",
@@ -115,6 +131,10 @@ CLAIMS = (
             Within(_best("adamw_dropout", 50), at_least(0.95), "dropout, 50 %"),
         ),
         size="cpu",
+        remark="In the 5,000 updates of the CPU size a tenth of the rate fits 70 % of the training"
+        " set at 50 % and no test set, and dropout comes to 100 % at 30 %, too, at update 5,000"
+        " where plain AdamW does at 4,400. So dropout is later here, not worse, and for the small"
+        " rate the budget is too short.",
     ),
 )
 
