@@ -79,8 +79,8 @@ CLAIMS = (
         ),
         size="cpu",
         remark="The CPU size has 5,000 updates: Adam with 50 % has fitted the training set by"
-        " 1,400, and its test accuracy is at 58.8 % and still rising when they end. The budget is too"
-        " short for this one of the four; at the full size a run has 10,000 epochs.",
+        " 1,400, and its test accuracy is at 58.8 % and still rising when they end. The budget is"
+        " too short for this one of the four; at the full size a run has 10,000 epochs.",
     ),
     Claim(
         panel="optimizers",
