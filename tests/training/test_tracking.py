@@ -111,16 +111,17 @@ def interrupted(folder, name, monkeypatch):
             os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(session.Session, "update", struck)
-    codes = []
-    for _ in range(2):
-        process = get_context("fork").Process(
-            target=lambda: os._exit(call(folder, "--track", name))
-        )
-        process.start()
-        process.join()
-        codes.append(process.exitcode)
+    codes = [in_a_process(folder, name), in_a_process(folder, name)]
     monkeypatch.undo()
     return codes
+
+
+def in_a_process(folder, name) -> int:
+    """The exit code of a tracked run in a process of its own: a tracker keeps what it started."""
+    process = get_context("fork").Process(target=lambda: os._exit(call(folder, "--track", name)))
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -132,7 +133,7 @@ def test_rows_and_configuration_are_mirrored_once_through_stop_kill_and_resume(
     assert interrupted(folder, name, monkeypatch) == [runs.EXIT_STOPPED, -signal.SIGKILL]
     steps = [step for step, _ in table(folder)["train_loss"]]
     assert steps[-1] > STOPPED_AFTER  # rows that are computed again
-    assert call(folder, "--track", name) == 0
+    assert in_a_process(folder, name) == 0
     cells, config = READERS[name](folder)
     kept = {column: [(step, float(KEEPS[name](value))) for step, value in rows]
             for column, rows in table(folder).items()}  # fmt: skip
