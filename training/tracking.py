@@ -12,10 +12,14 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from configuration import runs
 from configuration.config import RunConfig
+
+
+STAMP = "%Y%m%d_%H%M%S"  # in the name of a run's folder of Weights & Biases
 
 
 class TensorBoard:
@@ -76,8 +80,12 @@ class Wandb:
         if mode == "offline":  # else it looks for a server to which it could report its errors
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         name = self._id()
+        stamps = [""]
         for old in self.folder.glob(f"offline-run-*-{name}"):
             shutil.rmtree(old)
+            stamps.append(old.name.removeprefix("offline-run-").removesuffix(f"-{name}"))
+        if time.strftime(STAMP) <= max(stamps):  # a killed run's wandb may still write there
+            time.sleep(1)
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "grokking"),
             id=name,
