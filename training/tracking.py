@@ -18,7 +18,6 @@ from pathlib import Path
 from configuration import runs
 from configuration.config import RunConfig
 
-
 STAMP = "%Y%m%d_%H%M%S"  # in the name of a run's folder of Weights & Biases
 
 
