@@ -44,7 +44,7 @@ SIGNALS = {
     signal.SIGINT: runs.EXIT_STOPPED,
     signal.SIGHUP: -signal.SIGHUP,
     signal.SIGQUIT: -signal.SIGQUIT,
-    signal.SIGUSR1: -signal.SIGUSR1,
+    signal.SIGUSR1: runs.EXIT_STOPPED,
 }
 
 
