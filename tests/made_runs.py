@@ -1,5 +1,7 @@
-"""Synthetic runs of known numbers in real run folders, and claims about them."""
+"""Run folders of known numbers, claims about them, and trainers in a process of their own."""
 
+import os
+import sys
 from dataclasses import replace
 
 import pandas
@@ -67,3 +69,22 @@ SMALL, SAME = (
 
 def write_size(root, run, size, **columns):
     made(root, *run.form(size, 42), range(4), every=14, **columns)
+
+
+def forked_trainer(arguments) -> int:
+    """Runs train.main in a child process, whose id it returns.
+
+    Forked, so that no kill waits for an import of torch.
+    """
+    import train
+
+    child = os.fork()
+    if child:
+        return child
+    try:
+        with open(os.devnull, "w") as quiet:
+            sys.stdout = quiet
+            code = train.main(arguments)
+        os._exit(code)
+    except BaseException:
+        os._exit(1)

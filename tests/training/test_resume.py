@@ -3,14 +3,13 @@
 import os
 import random
 import signal
-import sys
 import time
 
 import numpy as np
 import pytest
 import torch
+from made_runs import forked_trainer
 
-import train
 from configuration import runs
 from configuration.config import RunConfig
 from training.session import Session
@@ -41,18 +40,8 @@ KINDS = {
 
 
 def start(flags, folder, checkpoint_seconds=60.0):
-    """Runs train.main in a child process; forked, so that no kill waits for an import of torch."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        with open(os.devnull, "w") as quiet:
-            sys.stdout = quiet
-            words = [*flags.split(), "--run_dir", str(folder)]
-            code = train.main([*words, "--checkpoint_seconds", str(checkpoint_seconds)])
-        os._exit(code)
-    except BaseException:
-        os._exit(1)
+    words = [*flags.split(), "--run_dir", str(folder)]
+    return forked_trainer([*words, "--checkpoint_seconds", str(checkpoint_seconds)])
 
 
 def what_counts(summary):

@@ -3,13 +3,13 @@
 import os
 import random
 import signal
-import sys
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from made_runs import forked_trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import train
@@ -194,20 +194,6 @@ def words(flags, root, count, checkpoint_seconds=60.0):
     return f" {train.AND} ".join(f"{flags} --seed {s} {machine}" for s in range(count)).split()
 
 
-def start(arguments):
-    """Runs train.main in a child process; forked, so that no kill waits for an import of torch."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        with open(os.devnull, "w") as quiet:
-            sys.stdout = quiet
-            code = train.main(arguments)
-        os._exit(code)
-    except BaseException:
-        os._exit(1)
-
-
 def finish(child):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -271,7 +257,7 @@ def test_a_run_that_diverges_leaves_the_others_as_they_are(tmp_path, capsys):
 )
 def test_rows_are_byte_identical_after_kills_at_random_moments(flags, number, tmp_path):
     whole, killed, draw, kills = tmp_path / "whole", tmp_path / "killed", random.Random(3), 0
-    assert finish(start(words(flags, whole, 3))) == 0
+    assert finish(forked_trainer(words(flags, whole, 3))) == 0
     names = [path.relative_to(whole) for path in folders(whole, 3)]
     size = sum((whole / name / runs.METRICS).stat().st_size for name in names)
     level = True
@@ -281,7 +267,7 @@ def test_rows_are_byte_identical_after_kills_at_random_moments(flags, number, tm
         return sum(table.stat().st_size for table in tables if table.exists())
 
     for _ in range(40):
-        child = start(words(flags, killed, 3, draw.choice((0.0, 0.02))))
+        child = forked_trainer(words(flags, killed, 3, draw.choice((0.0, 0.02))))
         target = written() + draw.randrange(size // 2)
         while os.waitpid(child, os.WNOHANG) == (0, 0):
             if written() >= target:
