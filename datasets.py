@@ -247,7 +247,8 @@ class Batches:
         self.order = order
         self.steps_per_epoch = -(-n // batch_size)
         width = self.steps_per_epoch * batch_size if order == "iid" else n
-        self.orders = torch.empty(0, width, dtype=torch.int64)  # (epochs drawn, width)
+        # (epochs drawn, width)
+        self.orders = torch.empty(0, width, dtype=torch.int64, device=device)
         self.taken = 0  # batches taken of these epochs
 
     def next(self) -> Tensor:

@@ -335,6 +335,12 @@ def test_each_epoch_is_one_permutation_drawn_from_torchs_generator(ahead):
         assert torch.equal(torch.cat(epoch), torch.randperm(10))
 
 
+def test_orders_drawn_ahead_of_the_first_batch_lie_on_the_device():
+    batches = datasets.Batches(10, 4, device="meta")
+    batches.prepare(3)
+    assert batches.orders.device.type == "meta" and batches.held == 3
+
+
 @pytest.mark.parametrize("order", datasets.ORDERS)
 @pytest.mark.parametrize("ahead", [1, 3])
 def test_restored_batches_continue_inside_an_epoch(ahead, order):
