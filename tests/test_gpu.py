@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(
 )
 # The forms of an update that are not the eager one.
 FORMS = {"graphed": dict(graphed=True), "compiled": dict(compile=True)}
-# Kernels and copies an update on an H100 with torch 2.11; of the 16-bit loss an estimate, which held.
+# Kernels and copies an update on an H100, torch 2.11; of the 16-bit loss an estimate that held.
 LAUNCHES = {
     "add_stablemax": 45,
     "add_softmax32_40": 24,
