@@ -122,11 +122,11 @@ CLAIMS = (
         "2.8K, in steps: 13.7k at batch 8 (ratio 350) against 19.6k at 128, 23.3k at 512; in the"
         " band the maps in steps and epochs contradict each other, so that only the order is held"
         " to",
-        "All twelve cells were run, one seed each, for 6,000 to 10,000 updates at the published rate"
-        " and a decay of 1: none of the five in the band fits its training set in them (36 % at most,"
-        " at p = 47 and batch 8), so that it has no delay to compare. The published cells have"
-        " 100,000 updates and average over other decays and noise; whether the budget or the decay"
-        " keeps small batches from fitting here was not tried.",
+        "All twelve cells were run, one seed each, for 6,000 to 10,000 updates at the published"
+        " rate and a decay of 1: none of the five in the band fits its training set in them (36 %"
+        " at most, at p = 47 and batch 8), so that it has no delay to compare. The published cells"
+        " have 100,000 updates and average over other decays and noise; whether the budget or the"
+        " decay keeps small batches from fitting here was not tried.",
     ),
     _band_claim(
         "epoch",
@@ -143,8 +143,9 @@ CLAIMS = (
         checks=rising({f"batch {b}": _delay(97, b, "epoch") for b in (8, 32, 128, 512)}),
         size="cpu",
         remark="The same cells at p = 97: from 128 to 512 the delay grows from 32 to 69 epochs, as"
-        " claimed, and at 8 and 32 training accuracy does not pass 3 and 11 % in the 17 and 55 epochs"
-        " of the budget. So the claim holds where there is a delay, and is open for small batches.",
+        " claimed, and at 8 and 32 training accuracy does not pass 3 and 11 % in the 17 and 55"
+        " epochs of the budget. So the claim holds where there is a delay, and is open for small"
+        " batches.",
     ),
 )
 
