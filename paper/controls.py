@@ -69,9 +69,9 @@ CLAIMS = (
                 "over softmax",
             ),
         ),
-        remark="Five seeds of StableMax were run at the rate of figure 1a, and one at half and at"
-        " twice that: 95 % of the test set by 170 to 300 on four of the five, with one that stalls"
-        " at 90 %, not within 600, and by 120. At the same rate it is 1.4 to 2.5 times slower than"
+        remark="Five seeds of StableMax were run at the rate of figure 1a, of which four have 95 %"
+        " of the test set by 170 to 300 and one stalls at 90 %, and one seed at half that rate, not"
+        " within 600, and at twice, by 120. At the same rate it is 1.4 to 2.5 times slower than"
         " softmax, at twice its rate as good.",
     ),
     Claim(

@@ -115,8 +115,8 @@ CLAIMS = (
         ),
         remark="One seed was run at 0.003 and three at 0.01, with a row every 10 epochs: 6 is first"
         " by one row at 0.003 and by one on one seed at 0.01, 8 by one and by three on the two"
-        " others. So 6 and 8 generalize at the same time, and what is gained by more decay ends"
-        " there.",
+        " others. So 6 and 8 generalize within 30 epochs of each other, and what more decay gains"
+        " ends there.",
     ),
     Claim(
         panel="15a",

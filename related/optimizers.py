@@ -63,7 +63,7 @@ DECAYED = (
     "Rates 0.02 to 3 were tried at 70 %, with momentum and without: under the decay of 1 that 001's"
     " configuration has, every matrix shrinks towards 0 and training accuracy stays below 1.3 %, or"
     " the loss diverges; lr 0.3 under decay 1e-4 has 99 % of the test set by update 2,200. So these"
-    " runs judge the decay and not SGD, and at the published rate and length it would be the same."
+    " runs judge the decay and not SGD; at the published rate and length it shrinks as much."
 )
 
 
