@@ -147,6 +147,7 @@ LOSSES = _table(
              reads=("stablemax_precision", "label_smoothing")),
         Loss(name="taylor", label="Taylor-softmax",
              function="training.losses:taylor_softmax_cross_entropy"),
+        Loss(name="sparsemax", label="sparsemax", function="training.losses:sparsemax_loss"),
         Loss(name="mse", label="squared error", function="training.losses:mean_squared_error"),
     )
 )  # fmt: skip

@@ -129,7 +129,7 @@ class RunConfig:
     loss_function: str = _flag(
         "cross_entropy",
         "loss",
-        "softmax, StableMax; (ours) Taylor-softmax, mean squared error",
+        "softmax, StableMax; (ours) Taylor-softmax, sparsemax, mean squared error",
         LOSSES,
     )
     softmax_precision: int = _flag(

@@ -311,6 +311,7 @@ BAD = [
     ({"loss_function": "stablemax", "softmax_temperature": 2.0}, "--loss_function cross_entropy"),
     ({"loss_function": "mse", "label_smoothing": 0.1}, "cross_entropy or stablemax"),
     ({"loss_function": "taylor", "label_smoothing": 0.1}, "cross_entropy or stablemax"),
+    ({"loss_function": "sparsemax", "label_smoothing": 0.1}, "cross_entropy or stablemax"),
     ({"loss_function": "mse", "stablemax_precision": 32}, "--loss_function stablemax"),
     ({"logit_norm_penalty": -1.0}, "must not be negative"),
     ({"induce_collapse_epoch": 1_500}, "from 0 to 1499"),

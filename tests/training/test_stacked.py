@@ -49,6 +49,7 @@ KINDS = {
         RUN, alpha=0.5, lr_schedule="cosine", warmup_steps=5, logit_norm_penalty=0.1
     ),
     "Taylor": replace(RUN, loss_function="taylor"),
+    "sparsemax": replace(RUN, loss_function="sparsemax"),
     "squared error, wrong labels": replace(RUN, loss_function="mse", label_noise=5),
     "collapse that is induced": replace(RUN, induce_collapse_epoch=8),
     "parity": replace(
@@ -116,7 +117,7 @@ def test_runs_of_several_losses_and_operations_share_a_stack():
         replace(RUN, softmax_precision=bits, seed=s) for s in (0, 1) for bits in (16, 32, 64)
     ]
     other = replace(RUN, loss_function="stablemax", binary_operation="product_mod")
-    configs = [*precise, other]
+    configs = [*precise, other, replace(RUN, loss_function="sparsemax")]
     assert len({stacking.shape(config) for config in configs}) == 1
     assert_alike(*weights(configs, 20), 1e-10)
 

@@ -68,6 +68,7 @@ LOSSES = {
 OTHER_LOSSES = {
     "taylor": dict(loss_function="taylor", softmax_precision=64),
     "mse": dict(loss_function="mse", softmax_precision=64),
+    "sparsemax": dict(loss_function="sparsemax", softmax_precision=64),
 }
 ALL_LOSSES = LOSSES | OTHER_LOSSES
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -573,6 +574,7 @@ def test_what_acts_beside_the_optimizer_is_the_same_around_a_compiled_pass(monke
         (dict(alpha=2.0), 1),
         (dict(logit_norm_penalty=0.1), 1),
         (dict(loss_function="taylor"), 1),
+        (dict(loss_function="sparsemax"), 1),
         (dict(softmax_temperature=2.0), 1),
         (dict(induce_collapse_epoch=5), 2),
     ],
