@@ -222,6 +222,18 @@ class RunConfig:
     update_noise: float = _flag(
         0.0, "optimizer", "(ours) standard deviation of noise on each weight's update, times lr"
     )
+    gradient_filter: str | None = _flag(
+        None,
+        "optimizer",
+        "(ours) Grokfast: a running mean of the gradients is added to each, exponential or of a"
+        " window",
+        ("ema", "ma"),
+    )
+    filter_strength: float = _flag(2.0, "optimizer", "(ours) times this; their lamb")
+    filter_decay: float = _flag(0.98, "optimizer", "(ours) ema: decay of the mean; their alpha")
+    filter_window: int = _flag(
+        100, "optimizer", "(ours) ma: gradients of the mean, which acts once there are so many"
+    )
 
     # --- run ------------------------------------------------------------------------------------
     num_epochs: int = _flag(1500, "run", "passes over the training set")

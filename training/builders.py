@@ -110,6 +110,20 @@ def make_schedule(config: RunConfig, optimizer) -> update_rules.Schedule | None:
     )
 
 
+def make_filter(config: RunConfig, optimizer, axis: int = 0) -> update_rules.GradientFilter | None:
+    """The gradient filter of a configuration; None where there is none."""
+    if config.gradient_filter is None:
+        return None
+    return update_rules.GradientFilter(
+        optimizer,
+        config.gradient_filter,
+        strength=config.filter_strength,
+        decay=config.filter_decay,
+        window=config.filter_window,
+        axis=axis,
+    )
+
+
 def make_loss(config: RunConfig):
     """`loss(logits, targets, reduction="mean")` of a configuration, in its precision."""
     function = LOSSES[config.loss_function].load()

@@ -75,6 +75,7 @@ class Session:
         if config.use_lr_scheduler:
             self.schedule = optimizers.GradNormLR(self.optimizer, config.lr_scheduler_norm)
         self.lr_schedule = builders.make_schedule(config, self.optimizer)
+        self.filter = builders.make_filter(config, self.optimizer)
         self.decay = None
         if config.weight_decay_to == "init" and config.weight_decay:
             self.decay = update_rules.DecayToStart(self.optimizer)
@@ -133,6 +134,8 @@ class Session:
             self._backpropagate(inputs, partial(self._logit_gradient, targets))
             torch.set_flush_denormal(False)
         self._penalize()
+        if self.filter is not None:
+            self.filter.step()
         if self.config.clip_norm is not None:
             update_rules.clip_gradient(self.weights, self.config.clip_norm)
         if self.schedule is not None:

@@ -50,6 +50,10 @@ KINDS = {
     ),
     "Taylor": replace(RUN, loss_function="taylor"),
     "sparsemax": replace(RUN, loss_function="sparsemax"),
+    "filter of an exponential mean": replace(RUN, gradient_filter="ema", bias=True),
+    "filter of a window, perpendicular": replace(
+        RUN, gradient_filter="ma", filter_window=5, orthogonal_gradients=True
+    ),
     "squared error, wrong labels": replace(RUN, loss_function="mse", label_noise=5),
     "collapse that is induced": replace(RUN, induce_collapse_epoch=8),
     "parity": replace(
@@ -122,7 +126,11 @@ def test_runs_of_several_losses_and_operations_share_a_stack():
     assert_alike(*weights(configs, 20), 1e-10)
 
 
-@pytest.mark.parametrize("kind", ["mini-batches, Adam", "perpendicular AdamW", "softmax16"])
+@pytest.mark.parametrize(
+    "kind",
+    ["mini-batches, Adam", "perpendicular AdamW", "softmax16", "filter of an exponential mean",
+     "filter of a window, perpendicular"],
+)  # fmt: skip
 def test_runs_go_from_alone_to_a_stack_and_back_with_their_moments_and_batches(kind, monkeypatch):
     monkeypatch.setattr(stacked, "AHEAD", 1)  # orders are drawn within the few updates, too
     configs = seeds(KINDS[kind], 2)

@@ -288,6 +288,8 @@ CHANGES = {
     "schedule": dict(orthogonal_gradients=True, use_lr_scheduler=True),
     "16 bits": dict(softmax_precision=16),
     "penalties": dict(regularization="l1", logit_norm_penalty=0.1),
+    "ema": dict(gradient_filter="ema", clip_norm=0.5),
+    "ma": dict(gradient_filter="ma", filter_window=3, orthogonal_gradients=True),
     "noise": dict(weight_noise=0.1, update_noise=0.1, clip_norm=0.5, lr_schedule="cosine"),
 }
 WAITING = [(kind, "stablemax", {}) for kind in KINDS]
