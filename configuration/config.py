@@ -167,10 +167,15 @@ class RunConfig:
     lambda_l2: float = _flag(5e-5, "loss", "coefficient of the l2 penalty")
 
     # --- optimizer ------------------------------------------------------------------------------
-    optimizer: str = _flag("AdamW", "optimizer", "update rule", OPTIMIZERS)
+    optimizer: str = _flag(
+        "AdamW",
+        "optimizer",
+        "update rule; Muon (ours) of hidden matrices, with AdamW for all other weights",
+        OPTIMIZERS,
+    )
     lr: float = _flag(MISSING, "optimizer", "learning rate (required)")
     weight_decay: float = _flag(
-        0.0, "optimizer", "decoupled for AdamW, an L2 term for Adam and SGD"
+        0.0, "optimizer", "decoupled for AdamW and Muon, an L2 term for Adam and SGD"
     )
     weight_decay_to: str = _flag(
         "zero",
@@ -181,11 +186,13 @@ class RunConfig:
     decay_all: bool = _flag(
         True, "optimizer", "(ours) weight decay on biases and norms as on matrices"
     )
-    beta1: float = _flag(0.9, "optimizer", "(ours) AdamW, Adam")
+    beta1: float = _flag(0.9, "optimizer", "(ours) AdamW, Adam, Muon's AdamW")
     beta2: float | None = _flag(
-        None, "optimizer", "AdamW, Adam; None: as the authors, 0.99 for AdamW, 0.98 for Adam"
+        None,
+        "optimizer",
+        "AdamW, Adam, Muon's AdamW; None: as the authors, 0.98 for Adam, else 0.99",
     )
-    adam_epsilon: float = _flag(1e-25, "optimizer", "AdamW, Adam")
+    adam_epsilon: float = _flag(1e-25, "optimizer", "AdamW, Adam, Muon's AdamW")
     momentum: float | None = _flag(
         None,
         "optimizer",

@@ -471,6 +471,21 @@ def _check_optimizer(c):
             f"is 0 in float{c.train_precision} and Adam divides by it; use at least {least} or"
             " --train_precision 32",
         )
+    if OPTIMIZERS[c.optimizer].by_matrix:
+        _need(
+            c.network_kind != "lstm",
+            "optimizer",
+            c.optimizer,
+            "has no rule for the gates of an lstm; choose another network or AdamW",
+        )
+        fewest = {"mlp": 2, "embedding_mlp": 1}.get(c.network_kind, 0)
+        _need(
+            len(c.hidden_sizes) >= fewest,
+            "hidden_sizes",
+            c.hidden_sizes,
+            f"{c.optimizer} is for matrices between the first layer and the head; give {fewest} or"
+            " more widths, or choose AdamW",
+        )
     _need(
         c.filter_strength > 0,
         "filter_strength",

@@ -70,7 +70,7 @@ class Session:
         self.loss = builders.make_loss(config)
         self.collapse_dtype = datasets.DTYPES[config.softmax_precision]
         self.weights = list(self.model.parameters())
-        self.optimizer = builders.make_optimizer(config, self.weights)
+        self.optimizer = builders.make_optimizer(config, self.weights, self.model)
         self.schedule = None
         if config.use_lr_scheduler:
             self.schedule = optimizers.GradNormLR(self.optimizer, config.lr_scheduler_norm)

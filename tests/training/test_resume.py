@@ -35,13 +35,13 @@ DECODER = (
 )
 REMEDIES = (
     "--lr 0.002 --modulo 11 --hidden_sizes 16 16 --bias --train_fraction 0.5 --no-full_batch"
-    " --batch_size 20 --weight_decay 0.1 --gradient_filter ma --filter_window 40"
+    " --batch_size 20 --optimizer Muon --weight_decay 0.1 --gradient_filter ma --filter_window 40"
     " --loss_function sparsemax --softmax_precision 64 --num_epochs 300 --log_frequency 3"
 )
 KINDS = {
     "full batch, AdamW": FULL_BATCH,
     "mini-batches, dropout, schedule, slow gradients": EVERYTHING_RANDOM,
-    "gradients of a window, sparsemax": REMEDIES,
+    "Muon, gradients of a window, sparsemax": REMEDIES,
     "decoder, noise, decay to the start, goal": DECODER,
 }
 

@@ -320,6 +320,7 @@ def test_runs_at_different_steps_become_level_and_end_as_they_would_alone(tmp_pa
     [
         ("--use_lr_scheduler", "use_lr_scheduler True cannot be trained in a stack"),
         ("--use_transformer", "network transformer cannot be trained in a stack"),
+        ("--optimizer Muon", "optimizer Muon cannot be trained in a stack"),
         ("--seed 0", "is named twice"),
         ("--lr 0.02", "no runs of one shape (lr 0.01 -> 0.02); drop --and"),
         ("--loss_function stablemax --train_fraction 0.5", "(training examples 36 -> 60, train_"),

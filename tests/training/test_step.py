@@ -290,6 +290,8 @@ CHANGES = {
     "penalties": dict(regularization="l1", logit_norm_penalty=0.1),
     "ema": dict(gradient_filter="ema", clip_norm=0.5),
     "ma": dict(gradient_filter="ma", filter_window=3, orthogonal_gradients=True),
+    "Muon": dict(optimizer="Muon", weight_decay=0.1, lr_schedule="cosine"),
+    "Muon, schedule": dict(optimizer="Muon", use_lr_scheduler=True, gradient_filter="ema"),
     "noise": dict(weight_noise=0.1, update_noise=0.1, clip_norm=0.5, lr_schedule="cosine"),
 }
 WAITING = [(kind, "stablemax", {}) for kind in KINDS]
