@@ -18,7 +18,7 @@ ARROWS = {
     "configuration": "",
     "experiment": "configuration",
     "paper": "configuration experiment",
-    "related": "configuration experiment",
+    "related": "configuration experiment paper",  # the study of remedies: the MLP of figure 1
     "layers": "",
     "tasks": "configuration",
     "models": "layers",
