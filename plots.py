@@ -51,6 +51,7 @@ from plotting import (
     dimension_panels,
     map_panels,
     panels,
+    ranking_panels,
     step_panels,
     weight_panels,
 )
@@ -95,9 +96,10 @@ COLUMNS = 3  # panels side by side
 WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has one
 NARROWEST = 6.4  # inches of a figure: its title has to fit
 KINDS = panels.KINDS | appendix_panels.KINDS | weight_panels.KINDS
-KINDS |= step_panels.KINDS | map_panels.KINDS | dimension_panels.KINDS
+KINDS |= step_panels.KINDS | map_panels.KINDS | dimension_panels.KINDS | ranking_panels.KINDS
 # Kinds that say in their own legend what becomes of several seeds.
 COUNTED = (*map_panels.KINDS, *dimension_panels.KINDS, "steps_to_level", "best_accuracy")
+COUNTED += ("ranking", "ranking_grid")
 # kind -> (script, table, flags): what is computed from weights, beside the runs, before drawing.
 SCRIPTS = {
     "landscape": ("weights.landscape", runs.LANDSCAPE, ()),

@@ -17,7 +17,7 @@ import paper
 import related
 from configuration import runs
 from configuration.flags import Parser
-from documents import blocks, house
+from documents import blocks, house, remedies
 from documents.blocks import ROOT, markdown_table
 from experiment.catalog import Catalog
 from experiment.figure import Figure
@@ -234,24 +234,28 @@ def left_out() -> str:
     return "\n".join(markdown_table(("figure", "not run", "time"), rows, ("not run", "time")))
 
 
-MAKERS = {
-    f.__name__: f
-    for f in (
-        scoreboard,
-        counts,
-        claims_paper,
-        claims_related,
-        older_softmax,
-        verdicts,
-        settings,
-        columns,
-        provenance,
-        gallery_paper,
-        gallery_related,
-        times,
-        left_out,
-    )
-} | {"folders": house.folders, "arrows": house.arrows}
+MAKERS = (
+    {
+        f.__name__: f
+        for f in (
+            scoreboard,
+            counts,
+            claims_paper,
+            claims_related,
+            older_softmax,
+            verdicts,
+            settings,
+            columns,
+            provenance,
+            gallery_paper,
+            gallery_related,
+            times,
+            left_out,
+        )
+    }
+    | {"folders": house.folders, "arrows": house.arrows}
+    | remedies.MAKERS
+)
 
 
 def made(path) -> str:

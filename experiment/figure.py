@@ -18,7 +18,8 @@ KINDS = (
     "accuracy", "collapse", "weight_norm", "nlm_cosine", "loss_and_l2", "absorption", "sweep",
     "spectrum", "landscape", "landscape_test", "accuracy_log", "accuracy_log_epochs",
     "accuracy_norm", "attention_norm", "steps_to_level", "best_accuracy", "delay_steps",
-    "delay_epochs", "surface", "surface_filter", "dimension", "lead",
+    "delay_epochs", "surface", "surface_filter", "dimension", "lead", "ranking", "ranking_grid",
+    "test_accuracy_log",
 )  # fmt: skip
 
 
