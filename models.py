@@ -79,6 +79,10 @@ class Network(nn.Module):
         logits = self(x)
         logits.backward(logit_gradient(logits.detach(), slice(0, len(x))))
 
+    def hidden_matrices(self):
+        """[(weight, number of matrices that lie on one another in it)] between input and head."""
+        return []
+
 
 class MLP(Network):
     """Linear layers with ReLU between them: W_L relu(... relu(W_1 x + b_1) ...) + b_L.
@@ -133,6 +137,9 @@ class MLP(Network):
         for parameter, gradient in zip((*weights, *(biases or ())), (*dw, *db), strict=True):
             parameter.grad = gradient
         return None
+
+    def hidden_matrices(self):
+        return [(layer.weight, 1) for layer in self.layers[1:-1]]
 
     def _parameters_by_layer(self):
         weights = [layer.weight for layer in self.layers]
@@ -267,6 +274,10 @@ class Transformer(Network):
         if self.head is None:
             return F.linear(x, self.embedding.weight[: self.num_classes])
         return self.head(x)
+
+    def hidden_matrices(self):
+        weights = ((n, w) for n, w in self.layers.named_parameters() if w.dim() == 2)
+        return [(w, 3 if n.endswith("in_proj_weight") else 1) for n, w in weights]  # q, k, v
 
     def _inputs(self, tokens):
         """Inputs of the first layer: distinct rows and an index into them where these are fewer."""

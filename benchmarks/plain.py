@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import entmax
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -42,11 +43,16 @@ def squared_error(logits, targets):
     return F.mse_loss(logits, F.one_hot(targets, logits.shape[1]).to(logits.dtype))
 
 
+def sparsemax_loss(logits, targets):
+    return entmax.sparsemax_loss(logits, targets).mean()
+
+
 LOSSES = {
     "cross_entropy": F.cross_entropy,
     "stablemax": stablemax_loss,
     "taylor": taylor_loss,
     "mse": squared_error,
+    "sparsemax": sparsemax_loss,
 }
 
 

@@ -52,7 +52,7 @@ PLAIN = {
     "induce_collapse_epoch": None, "scale_embedding": False, "embedding_noise": 0.0,
     "weight_noise": 0.0, "update_noise": 0.0, "weight_decay_to": "zero", "decay_all": True,
     "lr_schedule": "constant", "warmup_steps": 0, "clip_norm": None, "batch_order": "shuffled",
-    "label_noise": 0, "rotation": 0.0, "blur": 0.0,
+    "label_noise": 0, "rotation": 0.0, "blur": 0.0, "gradient_filter": None,
 }  # fmt: skip
 # The related systems' decoders on x op y =, which stand for all of their transformer runs.
 DECODER = RunConfig(

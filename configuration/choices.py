@@ -72,6 +72,8 @@ class Loss(Entry):
 class Network(Entry):
     """function(config, num_inputs, num_classes) -> torch.nn.Module from inputs to (N, C) logits.
 
+    One with `hidden_matrices`, as models.Network has it, can be trained with Muon.
+
     Attributes:
         tokens: inputs of the modular task are tokens, (N, T) int64; else the positions of the ones
             of two-hot rows, (N, 2) int64. Other tasks have (N, F) floats.
@@ -88,9 +90,12 @@ class Optimizer(Entry):
 
     Attributes:
         beta2: where the configuration has none.
+        by_matrix: has a rule of its own for the network's hidden matrices, which come in groups
+            with `matrices` (training/muon.py).
     """
 
     beta2: float = 0.99
+    by_matrix: bool = False
 
 
 def _table(entries) -> dict:
@@ -147,6 +152,7 @@ LOSSES = _table(
              reads=("stablemax_precision", "label_smoothing")),
         Loss(name="taylor", label="Taylor-softmax",
              function="training.losses:taylor_softmax_cross_entropy"),
+        Loss(name="sparsemax", label="sparsemax", function="training.losses:sparsemax_loss"),
         Loss(name="mse", label="squared error", function="training.losses:mean_squared_error"),
     )
 )  # fmt: skip
@@ -174,6 +180,8 @@ OPTIMIZERS = _table(
     (
         Optimizer(name="AdamW", label="AdamW", function="torch.optim:AdamW", reads=_ADAM),
         Optimizer(name="Adam", label="Adam", function="torch.optim:Adam", reads=_ADAM, beta2=0.98),
+        Optimizer(name="Muon", label="Muon", function="training.muon:Muon", reads=_ADAM,
+                  by_matrix=True),
         Optimizer(name="SGD", label="SGD", function="torch.optim:SGD",
                   reads=("momentum", "log_absorption")),
     )

@@ -129,7 +129,7 @@ class RunConfig:
     loss_function: str = _flag(
         "cross_entropy",
         "loss",
-        "softmax, StableMax; (ours) Taylor-softmax, mean squared error",
+        "softmax, StableMax; (ours) Taylor-softmax, sparsemax, mean squared error",
         LOSSES,
     )
     softmax_precision: int = _flag(
@@ -167,10 +167,15 @@ class RunConfig:
     lambda_l2: float = _flag(5e-5, "loss", "coefficient of the l2 penalty")
 
     # --- optimizer ------------------------------------------------------------------------------
-    optimizer: str = _flag("AdamW", "optimizer", "update rule", OPTIMIZERS)
+    optimizer: str = _flag(
+        "AdamW",
+        "optimizer",
+        "update rule; Muon (ours) of hidden matrices, with AdamW for all other weights",
+        OPTIMIZERS,
+    )
     lr: float = _flag(MISSING, "optimizer", "learning rate (required)")
     weight_decay: float = _flag(
-        0.0, "optimizer", "decoupled for AdamW, an L2 term for Adam and SGD"
+        0.0, "optimizer", "decoupled for AdamW and Muon, an L2 term for Adam and SGD"
     )
     weight_decay_to: str = _flag(
         "zero",
@@ -181,11 +186,13 @@ class RunConfig:
     decay_all: bool = _flag(
         True, "optimizer", "(ours) weight decay on biases and norms as on matrices"
     )
-    beta1: float = _flag(0.9, "optimizer", "(ours) AdamW, Adam")
+    beta1: float = _flag(0.9, "optimizer", "(ours) AdamW, Adam, Muon's AdamW")
     beta2: float | None = _flag(
-        None, "optimizer", "AdamW, Adam; None: as the authors, 0.99 for AdamW, 0.98 for Adam"
+        None,
+        "optimizer",
+        "AdamW, Adam, Muon's AdamW; None: as the authors, 0.98 for Adam, else 0.99",
     )
-    adam_epsilon: float = _flag(1e-25, "optimizer", "AdamW, Adam")
+    adam_epsilon: float = _flag(1e-25, "optimizer", "AdamW, Adam, Muon's AdamW")
     momentum: float | None = _flag(
         None,
         "optimizer",
@@ -221,6 +228,18 @@ class RunConfig:
     )
     update_noise: float = _flag(
         0.0, "optimizer", "(ours) standard deviation of noise on each weight's update, times lr"
+    )
+    gradient_filter: str | None = _flag(
+        None,
+        "optimizer",
+        "(ours) Grokfast: a running mean of the gradients is added to each, exponential or of a"
+        " window",
+        ("ema", "ma"),
+    )
+    filter_strength: float = _flag(2.0, "optimizer", "(ours) times this; their lamb")
+    filter_decay: float = _flag(0.98, "optimizer", "(ours) ema: decay of the mean; their alpha")
+    filter_window: int = _flag(
+        100, "optimizer", "(ours) ma: gradients of the mean, which acts once there are so many"
     )
 
     # --- run ------------------------------------------------------------------------------------

@@ -22,7 +22,9 @@ ABSORBING = {
     "alpha": 1.0, "regularization": "None", "logit_norm_penalty": 0.0, "clip_norm": None,
     "induce_collapse_epoch": None, "orthogonal_gradients": False, "full_batch": True,
     "update_noise": 0.0, "weight_noise": 0.0, "embedding_noise": 0.0, "dropout": 0.0,
+    "gradient_filter": None,
 }  # fmt: skip
+WIDEST_WINDOW = 2**10  # of gradients; twice as many are counted in the weights' precision
 SMALLEST_POSITIVE = {16: 6e-8, 32: 1.4e-45, 64: 5e-324}  # bits -> smallest number above 0
 
 
@@ -71,6 +73,9 @@ READERS = {
         ("schedule_steps", "final_lr"),
     ),
     "--warmup_steps": (lambda c: c.warmup_steps > 0, ("warmup_start",)),
+    "--gradient_filter": (lambda c: c.gradient_filter is not None, ("filter_strength",)),
+    "--gradient_filter ema": (lambda c: c.gradient_filter == "ema", ("filter_decay",)),
+    "--gradient_filter ma": (lambda c: c.gradient_filter == "ma", ("filter_window",)),
     "--stop_at": (lambda c: c.stop_at != "None", ("stop_level",)),
     "--log_dimension": (
         lambda c: c.log_dimension > 0,
@@ -466,6 +471,36 @@ def _check_optimizer(c):
             f"is 0 in float{c.train_precision} and Adam divides by it; use at least {least} or"
             " --train_precision 32",
         )
+    if OPTIMIZERS[c.optimizer].by_matrix:
+        _need(
+            c.network_kind != "lstm",
+            "optimizer",
+            c.optimizer,
+            "has no rule for the gates of an lstm; choose another network or AdamW",
+        )
+        fewest = {"mlp": 2, "embedding_mlp": 1}.get(c.network_kind, 0)
+        _need(
+            len(c.hidden_sizes) >= fewest,
+            "hidden_sizes",
+            c.hidden_sizes,
+            f"{c.optimizer} is for matrices between the first layer and the head; give {fewest} or"
+            " more widths, or choose AdamW",
+        )
+    _need(
+        c.filter_strength > 0,
+        "filter_strength",
+        c.filter_strength,
+        "choose a factor above 0, or drop --gradient_filter",
+    )
+    _need(
+        0 <= c.filter_decay < 1, "filter_decay", c.filter_decay, "choose a number from 0 to below 1"
+    )
+    _need(
+        1 <= c.filter_window <= WIDEST_WINDOW,
+        "filter_window",
+        c.filter_window,
+        f"choose from 1 to {WIDEST_WINDOW} gradients, each of which is held",
+    )
     _need(1e-6 <= abs(c.alpha) <= 1e6, "alpha", c.alpha, "choose 1e-6 to 1e6, either sign")
     for name, plain in ABSORBING.items() if c.log_absorption else ():
         value = getattr(c, name)

@@ -5,7 +5,7 @@ Needs no package.
 
 from dataclasses import asdict
 
-from configuration.choices import definitions
+from configuration.choices import OPTIMIZERS, definitions
 from configuration.config import RunConfig
 
 AND = "--and"  # on train.py's command line, between the flags of runs that one process trains
@@ -16,7 +16,7 @@ LOSS = (
 )  # fmt: skip
 FREE = ("seed", "binary_operation", *LOSS)
 # What a run of a stack has as here: the rest draws random numbers in an update, or needs the norm
-# of one run's whole gradient.
+# of one run's whole gradient. Nor has it an optimizer that takes each matrix as a whole.
 PLAIN = {
     "network_kind": "mlp", "weight_noise": 0.0, "update_noise": 0.0, "rotation": 0.0, "blur": 0.0,
     "clip_norm": None, "use_lr_scheduler": False, "weight_decay_to": "zero", "decay_all": True,
@@ -29,6 +29,8 @@ def why_alone(config: RunConfig) -> str | None:
         value = getattr(config, name)
         if value != plain:
             return f"{name.removesuffix('_kind')} {value}"
+    if OPTIMIZERS[config.optimizer].by_matrix:
+        return f"optimizer {config.optimizer}"
     own = [words for words in definitions(config) if not words.startswith("operation ")]
     return f"{own[0]} of one's own" if own else None
 

@@ -41,7 +41,7 @@ ROOM_AT_THE_ROOT = 12  # Python files
 FLOORS = 8  # modules, one importing the next when it runs
 BESIDE = "benchmarks"  # measures the house from outside
 LISTS = ("paper", "related")  # packages whose __init__ lists their figures
-LIFTED = ("stablemax", "optimizers", "training.update_rules", "metrics")
+LIFTED = ("stablemax", "optimizers", "training.update_rules", "training.muon", "metrics")
 LIGHT = ("configuration", "experiment", "paper", "related", "launching", "launch")
 TAG = re.compile(r"\b[DR]\d+\b(?=[:), ])")  # a deviation, such as R3
 

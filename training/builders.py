@@ -75,18 +75,25 @@ def make_transformer(config: RunConfig, *sizes: int) -> models.Transformer:
     )
 
 
-def make_optimizer(config: RunConfig, weights) -> torch.optim.Optimizer:
-    """The optimizer of a configuration over these weights."""
+def make_optimizer(config: RunConfig, weights, model=None) -> torch.optim.Optimizer:
+    """The optimizer of a configuration over these weights, those of `model`.
+
+    Raises:
+        ValueError: it is for hidden matrices and the model names none; one line.
+    """
+    entry, matrices = OPTIMIZERS[config.optimizer], []
+    if entry.by_matrix:
+        matrices, weights = _matrix_groups(config, weights, model)
+    groups = [{"params": weights}]
     if not config.decay_all:  # R16: 001's SGD decays its final norm
-        weights = update_rules.parameter_groups(weights, config.weight_decay)
-    entry = OPTIMIZERS[config.optimizer]
+        groups = update_rules.parameter_groups(weights, config.weight_decay)
     options = {}
     if "adam_epsilon" in entry.reads:
         options |= {"betas": config.betas, "eps": config.adam_epsilon}
     if "momentum" in entry.reads:
         options["momentum"] = config.sgd_momentum
     return optimizers.make_optimizer(
-        weights,
+        [*matrices, *groups],
         entry.load(),
         lr=config.lr / config.alpha**2,
         weight_decay=config.weight_decay,
@@ -94,6 +101,22 @@ def make_optimizer(config: RunConfig, weights) -> torch.optim.Optimizer:
         orthogonal=config.orthogonal_gradients,
         restore_norm=config.restore_gradient_norm,
     )
+
+
+def _matrix_groups(config: RunConfig, weights, model):
+    """(groups of the hidden matrices, as training/muon.py takes them; all other weights)."""
+    hidden = getattr(model, "hidden_matrices", list)()  # a module of one's own may have it, too
+    if not hidden:
+        raise ValueError(
+            f"optimizer '{config.optimizer}' is for hidden matrices and network"
+            f" '{config.network_kind}' names none (hidden_matrices); use --optimizer AdamW"
+        )
+    counts = sorted({count for _, count in hidden})
+    groups = [
+        {"params": [w for w, n in hidden if n == count], "matrices": count} for count in counts
+    ]
+    inside = {id(w) for w, _ in hidden}
+    return groups, [w for w in weights if id(w) not in inside]
 
 
 def make_schedule(config: RunConfig, optimizer) -> update_rules.Schedule | None:
@@ -107,6 +130,20 @@ def make_schedule(config: RunConfig, optimizer) -> update_rules.Schedule | None:
         warmup_start=config.warmup_start,
         end=config.schedule_steps or config.total_steps,
         final=config.final_lr,
+    )
+
+
+def make_filter(config: RunConfig, optimizer, axis: int = 0) -> update_rules.GradientFilter | None:
+    """The gradient filter of a configuration; None where there is none."""
+    if config.gradient_filter is None:
+        return None
+    return update_rules.GradientFilter(
+        optimizer,
+        config.gradient_filter,
+        strength=config.filter_strength,
+        decay=config.filter_decay,
+        window=config.filter_window,
+        axis=axis,
     )
 
 

@@ -1,5 +1,5 @@
-"""The paper's other losses: Taylor-softmax cross-entropy, mean squared error on logits, and torch's
-own cross-entropy at 16 bits.
+"""The paper's other losses, Taylor-softmax cross-entropy and mean squared error on logits; that of
+sparsemax; and torch's own cross-entropy at 16 bits.
 
 Same call as the losses of stablemax.py: (logits, targets), with the precision explicit.
 Letters: N examples, C classes.
@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from entmax import sparsemax
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 import stablemax
 
@@ -49,6 +51,51 @@ def taylor_softmax_cross_entropy(
     own = t.gather(1, labels)  # (N, 1)
     wrong = t.scatter(1, labels, 0.0).sum(1, keepdim=True)  # (N, 1)
     return _reduce(torch.log1p(wrong / own)[:, 0], reduction, precision)
+
+
+class _SparsemaxTerms(torch.autograd.Function):
+    """(N, C) logits and (N, 1) labels -> (N,) losses; the gradient is p - y itself."""
+
+    @staticmethod
+    def forward(ctx, z, labels):
+        p = sparsemax(z, dim=1)  # (N, C)
+        highest, most = z.amax(1, keepdim=True), p.amax(1, keepdim=True)  # (N, 1)
+        left_out = (highest - z.gather(1, labels) - most).clamp_(min=0)  # tau - z_y, if above 0
+        error = p.scatter_add_(1, labels, -torch.ones_like(highest))  # p - y
+        ctx.save_for_backward(error)
+        return error.square().sum(1) / 2 + left_out[:, 0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        (error,) = ctx.saved_tensors
+        return grad[:, None] * error, None
+
+
+def sparsemax_loss(
+    input: Tensor,  # noqa: A002
+    target: Tensor,
+    *,
+    reduction: str = "mean",
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
+    """Sparsemax loss ||p - y||^2 / 2 + max(tau - z_y, 0) with p = max(z - tau, 0) and sum(p) = 1.
+
+    p is the point of the simplex that is nearest to the logits z, y the one-hot target; the
+    gradient is p - y. Both are exactly 0 where the label's logit is 1 or more above all others.
+    This is the published -z_y + sum_S (z^2 - tau^2) / 2 + 1/2 over the support S of p, without its
+    cancellation: float32 tells a loss of 1e-12 from 0, and none is negative.
+
+    Args, Raises: as for `taylor_softmax_cross_entropy`; logits of any finite size.
+
+    Returns:
+        At least 0, (N,) for "none", else a scalar.
+
+    Source: Martins & Astudillo (2016), arXiv 1602.02068, Section 3; p by entmax, whose
+    `sparsemax_loss` has the published form.
+    """
+    z, labels = _wide_rows(input, target, reduction, precision)
+    return _reduce(_SparsemaxTerms.apply(z, labels), reduction, precision)
 
 
 def torch_cross_entropy(

@@ -104,3 +104,6 @@ class EmbeddingMLP(Network):
         if not isinstance(self.hidden, nn.Identity):
             h = torch.relu(h)
         return self.head(self.norm(h))
+
+    def hidden_matrices(self):
+        return [(w, 1) for w in self.hidden.parameters() if w.dim() == 2]

@@ -70,11 +70,12 @@ class Session:
         self.loss = builders.make_loss(config)
         self.collapse_dtype = datasets.DTYPES[config.softmax_precision]
         self.weights = list(self.model.parameters())
-        self.optimizer = builders.make_optimizer(config, self.weights)
+        self.optimizer = builders.make_optimizer(config, self.weights, self.model)
         self.schedule = None
         if config.use_lr_scheduler:
             self.schedule = optimizers.GradNormLR(self.optimizer, config.lr_scheduler_norm)
         self.lr_schedule = builders.make_schedule(config, self.optimizer)
+        self.filter = builders.make_filter(config, self.optimizer)
         self.decay = None
         if config.weight_decay_to == "init" and config.weight_decay:
             self.decay = update_rules.DecayToStart(self.optimizer)
@@ -133,6 +134,8 @@ class Session:
             self._backpropagate(inputs, partial(self._logit_gradient, targets))
             torch.set_flush_denormal(False)
         self._penalize()
+        if self.filter is not None:
+            self.filter.step()
         if self.config.clip_norm is not None:
             update_rules.clip_gradient(self.weights, self.config.clip_norm)
         if self.schedule is not None:

@@ -42,6 +42,7 @@ class Stacked(Session):
         self.weights = [torch.stack([w.detach() for w in ws]) for ws in columns]
         self.optimizer = self._make_optimizer()
         self.lr_schedule = builders.make_schedule(self.config, self.optimizer)
+        self.filter = builders.make_filter(self.config, self.optimizer, axis=1)
         for stack, ws in zip(self.weights, columns, strict=True):
             states = [s.optimizer.state[w] for s, w in zip(sessions, ws, strict=True)]
             if states[0]:  # a moment is stacked, the number of updates is the same of all

@@ -1,4 +1,4 @@
-"""What acts on an update beside its optimizer: schedule, decay to the start, noise, clipping.
+"""What acts on an update beside its optimizer: schedule, decay to the start, filter, noise, clip.
 
 This file imports nothing but torch and fits any torch optimizer. No function reads a value on the
 host, so none makes it wait for the device; every random number comes from torch's generator of the
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 SCHEDULES = ("constant", "linear", "cosine")
+FILTERS = ("ema", "ma")
 
 
 def schedule_factor(
@@ -124,6 +125,108 @@ class DecayToStart:
         for mine, saved in zip(self.start, state["start"], strict=True):
             for a, b in zip(mine, saved, strict=True):
                 a.copy_(b)
+
+
+class GradientFilter:
+    """Grokfast: a running mean m of each weight's gradients amplifies their slow part, g += s m.
+
+    "ema": m is the first gradient at first, then m = decay m + (1 - decay) g at every update.
+    "ma": m is the mean of the last `window` gradients, as they were before anything was added; it
+    acts from the update on at which there are so many.
+
+    Call `step` once before each of the optimizer's own; it changes `.grad` in place, before
+    clipping, GradNormLR and OrthoGrad, which act on the sum. What it remembers is in the
+    optimizer's state of each weight, and so in its state dict: `slow_gradient`, or
+    `last_gradients` with `gradients_seen`.
+
+    Args:
+        optimizer: any torch optimizer or OrthoGrad.
+        kind: one of FILTERS.
+        strength: s, above 0; their lamb.
+        decay: 0 to below 1; their alpha.
+        window: gradients that are held for every weight, 1 to 1024 (twice as many are counted in
+            the weights' precision); their window_size.
+        axis: of the window among those of the held gradients; 1 where a weight is a stack of the
+            weights of several runs.
+
+    Raises:
+        ValueError: an unknown kind.
+
+    Source: Lee et al. (2024), arXiv 2405.20233; gradfilter_ema, gradfilter_ma of ironjr/grokfast.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        kind: str,
+        *,
+        strength: float = 2.0,
+        decay: float = 0.98,
+        window: int = 100,
+        axis: int = 0,
+    ) -> None:
+        if kind not in FILTERS:
+            raise ValueError(f"unknown filter {kind!r}; choose from {', '.join(FILTERS)}")
+        self.optimizer, self.kind = optimizer, kind
+        self.strength, self.decay, self.window, self.axis = strength, decay, window, axis
+        self._begun: dict[Tensor, dict] = {}  # Adam begins its state only where there is none
+        optimizer.register_step_post_hook(self._hand_over)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        groups = self.optimizer.param_groups
+        weights = [w for group in groups for w in group["params"] if w.grad is not None]
+        gradients = [w.grad for w in weights]
+        states = [self._state(w) for w in weights]
+        if self.kind == "ema":
+            means = [state["slow_gradient"] for state in states]
+            torch._foreach_mul_(means, self.decay)
+            torch._foreach_add_(means, gradients, alpha=1 - self.decay)
+        else:
+            means = self._window_means(states, gradients)
+        torch._foreach_add_(gradients, means, alpha=self.strength)
+
+    def _state(self, w: Tensor) -> dict:
+        state = self.optimizer.state[w]
+        if "slow_gradient" in state or "last_gradients" in state:
+            return state
+        if w not in self._begun:
+            self._begun[w] = self._first(w.grad)
+        return self._begun[w]
+
+    def _first(self, gradient: Tensor) -> dict:
+        if self.kind == "ema":
+            return {"slow_gradient": gradient.clone()}
+        shape = list(gradient.shape)
+        shape.insert(self.axis, self.window)
+        return {
+            "last_gradients": gradient.new_zeros(shape),
+            "gradients_seen": gradient.new_zeros(()),
+        }
+
+    def _hand_over(self, *_) -> None:
+        for w, begun in self._begun.items():
+            self.optimizer.state[w].update(begun)
+        self._begun.clear()
+
+    def _window_means(self, states: Sequence[dict], gradients: Sequence[Tensor]) -> list[Tensor]:
+        """The means with each gradient in the place of the oldest; 0 while there are too few."""
+        counts = [state["gradients_seen"] for state in states]
+        seen = torch.stack(counts)  # (W,), of W weights
+        places = (seen % self.window).long().split(1)
+        # Counted on the device, where a captured graph goes on counting: from 0, and once there are
+        # enough from window to 2 window - 1 in a circle, which float16 holds.
+        seen += 1
+        shares = ((seen >= self.window).to(seen.dtype) / self.window).unbind()
+        torch._foreach_copy_(counts, (seen - (seen >= 2 * self.window) * self.window).unbind())
+        means = []
+        for state, gradient, place, share in zip(states, gradients, places, shares, strict=True):
+            last = state["last_gradients"]
+            last.index_copy_(self.axis, place, gradient.unsqueeze(self.axis))
+            rows = last.view(*last.shape[: self.axis + 1], -1)  # (window, n), or (R, window, n)
+            of_each = share.to(last.dtype).expand(1, self.window)
+            means.append((of_each @ rows).reshape(gradient.shape))
+        return means
 
 
 @contextmanager

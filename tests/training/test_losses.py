@@ -3,6 +3,8 @@
 import math
 from fractions import Fraction
 
+import entmax
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -80,7 +82,99 @@ def test_taylor_softmax_is_not_absorbed_where_softmax_is():
     assert F.cross_entropy(logits, targets).item() == 0
 
 
-@pytest.mark.parametrize("loss", [losses.taylor_softmax_cross_entropy, losses.mean_squared_error])
+# Rows whose support is one, some and all of the classes, of sizes that logits come to have.
+ROWS = {"small": (0.05, 0.0), "about one": (1.0, 0.0), "large": (3e3, 0.0), "far away": (1.0, 1e4)}
+
+
+def simplex_point(row):
+    """(p, tau): the point of the simplex nearest to a row; sum max(z - tau, 0) = 1 by bisection."""
+    low, high = row.max() - 1, row.max()
+    for _ in range(200):
+        tau = (low + high) / 2
+        low, high = (tau, high) if np.maximum(row - tau, 0).sum() > 1 else (low, tau)
+    return np.maximum(row - tau, 0), tau
+
+
+def published_sparsemax(row, label):
+    """Martins & Astudillo (2016), Section 3, in float64, with its gradient."""
+    row = row - row.max()  # the loss does not change
+    p, tau = simplex_point(row)
+    inside = row > tau
+    value = -row[label] + (row[inside] ** 2 - tau**2).sum() / 2 + 0.5
+    return value, p - (np.arange(len(row)) == label)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_sparsemax_loss_and_gradient_are_those_of_the_simplex_point(rows, precision):
+    scale, offset = ROWS[rows]
+    generator = torch.Generator().manual_seed(1)
+    logits = scale * torch.randn(50, 9, generator=generator) + offset
+    z = logits.to(precision, copy=True).requires_grad_()
+    targets = torch.arange(50) % 9
+    value = losses.sparsemax_loss(z, targets, reduction="none", precision=precision)
+    value.sum().backward()
+    expected = [published_sparsemax(row, y) for row, y in
+                zip(logits.double().numpy(), targets.tolist(), strict=True)]  # fmt: skip
+    rtol = 1e-6 if precision == torch.float32 else 1e-12
+    assert value.dtype == z.grad.dtype == precision
+    np.testing.assert_allclose(
+        value.detach().numpy(), [v for v, _ in expected], rtol=rtol, atol=3 * rtol * min(scale, 1)
+    )
+    np.testing.assert_allclose(z.grad, np.array([g for _, g in expected]), atol=rtol, rtol=0)
+
+
+def test_sparsemax_gradient_is_that_of_finite_differences():
+    logits, targets = logits_and_targets()
+    for scale in (0.1, 1.0):
+        assert torch.autograd.gradcheck(
+            lambda z: losses.sparsemax_loss(z, targets, reduction="none", precision=torch.float64),
+            (scale * logits).requires_grad_(),
+        )
+
+
+def test_sparsemax_loss_is_entmaxs():
+    logits, targets = logits_and_targets()
+    ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
+    found = losses.sparsemax_loss(ours, targets, precision=torch.float64)
+    expected = entmax.sparsemax_loss(theirs, targets).mean()
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    found.backward()
+    expected.backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("precision", "offset"),
+    [(torch.float16, 0.0), (torch.float32, 0.0), (torch.float32, -1e4), (torch.float64, -1e4)],
+)
+@pytest.mark.parametrize("gap", [1.0, 2.0, 1e4])
+def test_sparsemax_has_no_loss_and_no_gradient_from_a_margin_of_one_on(precision, offset, gap):
+    logits = torch.zeros(3, 113, dtype=torch.float64)
+    logits[torch.arange(3), torch.tensor([0, 50, 112])] = gap
+    z = (logits + offset).requires_grad_()
+    value = losses.sparsemax_loss(
+        z, torch.tensor([0, 50, 112]), reduction="none", precision=precision
+    )
+    value.sum().backward()
+    assert value.count_nonzero() == 0 and z.grad.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("short", [1e-1, 1e-3, 1e-6])
+def test_sparsemax_keeps_a_tiny_loss_that_the_published_form_absorbs(short):
+    """Two logits, the margin `short` below one: p = (1 - short/2, short/2), loss short^2 / 4."""
+    z = torch.tensor([[0.0, np.float32(short) - 1]])
+    exact = (1 + z.double()[0, 1].item()) ** 2 / 4
+    value = losses.sparsemax_loss(z, torch.tensor([0])).item()
+    assert value == pytest.approx(exact, rel=3e-6 if short > 1e-5 else 0.2) and value > 0
+    if short == 1e-6:
+        assert abs(entmax.sparsemax_loss(z, torch.tensor([0])).item() - exact) > exact
+
+
+TERMS = (losses.taylor_softmax_cross_entropy, losses.mean_squared_error, losses.sparsemax_loss)
+
+
+@pytest.mark.parametrize("loss", TERMS)
 @pytest.mark.parametrize("precision", [torch.float16, torch.float32, torch.float64])
 def test_result_has_the_precision_and_the_gradient_the_logits_dtype(loss, precision):
     logits, targets = logits_and_targets(dtype=torch.float32)
@@ -93,7 +187,7 @@ def test_result_has_the_precision_and_the_gradient_the_logits_dtype(loss, precis
     assert value.item() == pytest.approx(exact.item(), rel=16 * 2.0**-bits)
 
 
-@pytest.mark.parametrize("loss", [losses.taylor_softmax_cross_entropy, losses.mean_squared_error])
+@pytest.mark.parametrize("loss", TERMS)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -110,7 +204,7 @@ def test_wrong_argument_of_a_loss_is_refused_in_one_line(loss, change, words):
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["taylor", "mse"])
+@pytest.mark.parametrize("name", ["taylor", "mse", "sparsemax"])
 def test_training_follows_the_gradient_of_the_named_loss(name):
     config = RunConfig(**SMALL, loss_function=name, optimizer="SGD", momentum=0.0)
     session, plain = Session(config), Session(config)
@@ -119,6 +213,8 @@ def test_training_follows_the_gradient_of_the_named_loss(name):
     logits = plain.model(plain.data.train_inputs)
     if name == "mse":
         value = F.mse_loss(logits, F.one_hot(t, 7).float())
+    elif name == "sparsemax":
+        value = entmax.sparsemax_loss(logits, t).mean()
     else:
         taylor = 1 + logits + logits**2 / 2
         value = F.nll_loss(torch.log(taylor / taylor.sum(1, keepdim=True)), t)

@@ -22,6 +22,7 @@ EVERYTHING_RANDOM = (
     "--lr 0.05 --modulo 11 --use_transformer --model_dim 16 --num_heads 2 --ff_dim 32 --dropout 0.2"
     " --train_fraction 0.5 --no-full_batch --batch_size 13 --optimizer SGD --momentum 0.8"
     " --orthogonal_gradients --use_lr_scheduler --num_epochs 40 --log_frequency 1 --log_steps 3 8"
+    " --gradient_filter ema"
 )
 # The decoder of the related systems with all that acts beside its optimizer; it ends at a goal.
 DECODER = (
@@ -32,9 +33,15 @@ DECODER = (
     " --warmup_steps 10 --train_fraction 0.6 --no-full_batch --batch_size 12 --num_steps 1500"
     " --log_every 7 --log_growth 1.5 --stop_at train_accuracy --stop_level 1"
 )
+REMEDIES = (
+    "--lr 0.002 --modulo 11 --hidden_sizes 16 16 --bias --train_fraction 0.5 --no-full_batch"
+    " --batch_size 20 --optimizer Muon --weight_decay 0.1 --gradient_filter ma --filter_window 40"
+    " --loss_function sparsemax --softmax_precision 64 --num_epochs 300 --log_frequency 3"
+)
 KINDS = {
     "full batch, AdamW": FULL_BATCH,
-    "mini-batches, dropout, schedule": EVERYTHING_RANDOM,
+    "mini-batches, dropout, schedule, slow gradients": EVERYTHING_RANDOM,
+    "Muon, gradients of a window, sparsemax": REMEDIES,
     "decoder, noise, decay to the start, goal": DECODER,
 }
 

@@ -90,6 +90,10 @@ OPTIMIZER = {
     "warmup_start": ({"warmup_steps": 7}, 0.5, lambda s: s.lr_schedule.factor(0)),
     "schedule_steps": ({"lr_schedule": "linear"}, 20, lambda s: s.lr_schedule.choices["end"]),
     "final_lr": ({"lr_schedule": "linear"}, 0.125, lambda s: s.lr_schedule.factor(10**9)),
+    "gradient_filter": ({}, "ema", lambda s: s.filter.kind),
+    "filter_strength": ({"gradient_filter": "ema"}, 5.0, lambda s: s.filter.strength),
+    "filter_decay": ({"gradient_filter": "ema"}, 0.9, lambda s: s.filter.decay),
+    "filter_window": ({"gradient_filter": "ma"}, 50, lambda s: s.filter.window),
 }  # fmt: skip
 ACTING_ON_UPDATES = {"clip_norm", "update_noise"}  # tested below
 

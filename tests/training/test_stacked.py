@@ -49,6 +49,11 @@ KINDS = {
         RUN, alpha=0.5, lr_schedule="cosine", warmup_steps=5, logit_norm_penalty=0.1
     ),
     "Taylor": replace(RUN, loss_function="taylor"),
+    "sparsemax": replace(RUN, loss_function="sparsemax"),
+    "filter of an exponential mean": replace(RUN, gradient_filter="ema", bias=True),
+    "filter of a window, perpendicular": replace(
+        RUN, gradient_filter="ma", filter_window=5, orthogonal_gradients=True
+    ),
     "squared error, wrong labels": replace(RUN, loss_function="mse", label_noise=5),
     "collapse that is induced": replace(RUN, induce_collapse_epoch=8),
     "parity": replace(
@@ -116,12 +121,16 @@ def test_runs_of_several_losses_and_operations_share_a_stack():
         replace(RUN, softmax_precision=bits, seed=s) for s in (0, 1) for bits in (16, 32, 64)
     ]
     other = replace(RUN, loss_function="stablemax", binary_operation="product_mod")
-    configs = [*precise, other]
+    configs = [*precise, other, replace(RUN, loss_function="sparsemax")]
     assert len({stacking.shape(config) for config in configs}) == 1
     assert_alike(*weights(configs, 20), 1e-10)
 
 
-@pytest.mark.parametrize("kind", ["mini-batches, Adam", "perpendicular AdamW", "softmax16"])
+@pytest.mark.parametrize(
+    "kind",
+    ["mini-batches, Adam", "perpendicular AdamW", "softmax16", "filter of an exponential mean",
+     "filter of a window, perpendicular"],
+)  # fmt: skip
 def test_runs_go_from_alone_to_a_stack_and_back_with_their_moments_and_batches(kind, monkeypatch):
     monkeypatch.setattr(stacked, "AHEAD", 1)  # orders are drawn within the few updates, too
     configs = seeds(KINDS[kind], 2)
@@ -311,6 +320,7 @@ def test_runs_at_different_steps_become_level_and_end_as_they_would_alone(tmp_pa
     [
         ("--use_lr_scheduler", "use_lr_scheduler True cannot be trained in a stack"),
         ("--use_transformer", "network transformer cannot be trained in a stack"),
+        ("--optimizer Muon", "optimizer Muon cannot be trained in a stack"),
         ("--seed 0", "is named twice"),
         ("--lr 0.02", "no runs of one shape (lr 0.01 -> 0.02); drop --and"),
         ("--loss_function stablemax --train_fraction 0.5", "(training examples 36 -> 60, train_"),

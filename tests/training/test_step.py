@@ -68,6 +68,7 @@ LOSSES = {
 OTHER_LOSSES = {
     "taylor": dict(loss_function="taylor", softmax_precision=64),
     "mse": dict(loss_function="mse", softmax_precision=64),
+    "sparsemax": dict(loss_function="sparsemax", softmax_precision=64),
 }
 ALL_LOSSES = LOSSES | OTHER_LOSSES
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -287,6 +288,10 @@ CHANGES = {
     "schedule": dict(orthogonal_gradients=True, use_lr_scheduler=True),
     "16 bits": dict(softmax_precision=16),
     "penalties": dict(regularization="l1", logit_norm_penalty=0.1),
+    "ema": dict(gradient_filter="ema", clip_norm=0.5),
+    "ma": dict(gradient_filter="ma", filter_window=3, orthogonal_gradients=True),
+    "Muon": dict(optimizer="Muon", weight_decay=0.1, lr_schedule="cosine"),
+    "Muon, schedule": dict(optimizer="Muon", use_lr_scheduler=True, gradient_filter="ema"),
     "noise": dict(weight_noise=0.1, update_noise=0.1, clip_norm=0.5, lr_schedule="cosine"),
 }
 WAITING = [(kind, "stablemax", {}) for kind in KINDS]
@@ -573,6 +578,7 @@ def test_what_acts_beside_the_optimizer_is_the_same_around_a_compiled_pass(monke
         (dict(alpha=2.0), 1),
         (dict(logit_norm_penalty=0.1), 1),
         (dict(loss_function="taylor"), 1),
+        (dict(loss_function="sparsemax"), 1),
         (dict(softmax_temperature=2.0), 1),
         (dict(induce_collapse_epoch=5), 2),
     ],

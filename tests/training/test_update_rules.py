@@ -1,5 +1,6 @@
-"""Schedules, decay to the start, noise and clipping against torch, NumPy and values by hand."""
+"""Schedules, decay to the start, filter, noise, clipping against torch, NumPy, values by hand."""
 
+import io
 import math
 
 import numpy
@@ -10,7 +11,7 @@ from torch import nn
 
 from optimizers import GradNormLR, OrthoGrad, make_optimizer
 from training import update_rules
-from training.update_rules import DecayToStart, Schedule, schedule_factor
+from training.update_rules import DecayToStart, GradientFilter, Schedule, schedule_factor
 
 NO_WARMUP = dict(warmup_steps=0, warmup_start=0.0)
 
@@ -316,3 +317,130 @@ def test_a_factor_just_above_one_takes_every_step_at_once():
     assert all(update_rules.grows_to(step, 1 + 1e-12) for step in (1, 2, 999, 10**6))
     assert not update_rules.grows_to(0, 1.1)
     assert update_rules.grows_to(1, 1e300) and not update_rules.grows_to(10**6, 1e300)
+
+
+# ------------------------------------------------------------------------------ gradient filter
+
+
+def filtered(gradients, kind, make=torch.optim.SGD, **choices):
+    """What the optimizer gets of each of these gradients."""
+    w = nn.Parameter(torch.ones_like(torch.as_tensor(gradients[0])))
+    optimizer = make([w])
+    gradient_filter = GradientFilter(optimizer, kind, **choices)
+    seen = []
+    for g in gradients:
+        w.grad = torch.as_tensor(g).clone()
+        gradient_filter.step()
+        seen.append(w.grad.numpy().copy())
+        optimizer.step()
+    return numpy.array(seen)
+
+
+BASES = {
+    "SGD": lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9),
+    "AdamW": lambda weights: make_optimizer(weights, "AdamW", lr=0.1),
+    "perpendicular AdamW": lambda weights: make_optimizer(
+        weights, "AdamW", lr=0.1, orthogonal=True
+    ),
+}
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_exponential_filter_adds_the_weighted_sum_of_all_gradients(base):
+    """m_t = alpha^t g_1 + (1 - alpha) sum_k alpha^(t - k) g_k, k from 1; m_0 is g_1."""
+    g = numpy.random.default_rng(0).normal(size=(12, 3, 2))
+    found = filtered(g, "ema", BASES[base], strength=1.5, decay=0.7)
+    for t in range(12):
+        weights = 0.3 * 0.7 ** numpy.arange(t, -1, -1)
+        mean = 0.7 ** (t + 1) * g[0] + numpy.tensordot(weights, g[: t + 1], 1)
+        numpy.testing.assert_allclose(found[t], g[t] + 1.5 * mean, rtol=1e-12)
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_window_filter_adds_the_mean_of_the_last_raw_gradients_once_it_is_full(base, window):
+    g = numpy.random.default_rng(1).normal(size=(23, 3, 2))
+    found = filtered(g, "ma", BASES[base], strength=5.0, window=window)
+    for t in range(23):
+        mean = g[t + 1 - window : t + 1].mean(0) if t + 1 >= window else 0
+        numpy.testing.assert_allclose(found[t], g[t] + 5.0 * mean, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("ma", [1, 1, 3, 3, 3, 3]), ("ema", [3, 3, 3, 3, 3, 3])]
+)
+def test_constant_gradient_is_amplified_and_not_what_was_added_before(kind, expected):
+    found = filtered([torch.ones(2)] * 6, kind, strength=2.0, decay=0.5, window=3)
+    assert found[:, 0].tolist() == expected
+
+
+def test_window_in_half_precision_still_counts_after_as_many_updates_as_it_can_hold():
+    g = [torch.full((1,), float(i % 2), dtype=torch.float16) for i in range(3000)]
+    found = filtered(g, "ma", strength=1.0, window=1024)
+    assert (found[:1023, 0] == numpy.arange(1023) % 2).all()
+    assert (found[1023:, 0] == numpy.arange(1023, 3000) % 2 + 0.5).all()
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("kind", ["ema", "ma"])
+def test_what_a_filter_remembers_is_in_the_optimizers_state_bit_for_bit(kind, base):
+    torch.manual_seed(3)
+    gradients = [[torch.randn_like(w) for w in network().parameters()] for _ in range(14)]
+
+    def begin():
+        net = network()
+        optimizer = BASES[base](net.parameters())
+        return net, optimizer, GradientFilter(optimizer, kind, window=4)
+
+    def go_on(net, optimizer, gradient_filter, updates):
+        for update in updates:
+            for w, g in zip(net.parameters(), gradients[update], strict=True):
+                w.grad = g.clone()
+            gradient_filter.step()
+            optimizer.step()
+
+    whole, before, after = begin(), begin(), begin()
+    go_on(*whole, range(14))
+    go_on(*before, range(6))
+    saved = io.BytesIO()
+    torch.save(before[1].state_dict(), saved)
+    after[1].load_state_dict(torch.load(io.BytesIO(saved.getvalue())))
+    after[0].load_state_dict(before[0].state_dict())
+    go_on(*after, range(6, 14))
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole[0].parameters(), after[0].parameters(), strict=True)
+    )
+    ends = [io.BytesIO() for _ in range(2)]
+    for end, (_, optimizer, _) in zip(ends, (whole, after), strict=True):
+        torch.save(optimizer.state_dict(), end)
+    assert ends[0].getvalue() == ends[1].getvalue()
+
+
+def test_filter_acts_before_the_projection():
+    w = nn.Parameter(torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64))
+    optimizer = make_optimizer([w], "SGD", lr=0.1, orthogonal=True)
+    gradient_filter = GradientFilter(optimizer, "ema")
+    for seed in range(3):
+        w.grad = torch.randn(3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        before = w.detach().clone()
+        gradient_filter.step()
+        optimizer.step()
+        assert abs(w.grad @ before) < 1e-12
+
+
+def test_a_weight_without_a_gradient_is_left_alone_and_joins_later():
+    a, b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))
+    optimizer = make_optimizer([a, b], "AdamW", lr=0.1)
+    gradient_filter = GradientFilter(optimizer, "ma", strength=2.0, window=2)
+    seen = []
+    for update in range(4):
+        a.grad, b.grad = torch.ones(2), torch.ones(3) if update else None
+        gradient_filter.step()
+        optimizer.step()
+        seen.append((a.grad[0].item(), b.grad[0].item() if update else None))
+    assert seen == [(1, None), (3, 1), (3, 3), (3, 3)]
+
+
+def test_unknown_filter_is_refused_with_the_choices():
+    with pytest.raises(ValueError, match="unknown filter 'fir'; choose from ema, ma"):
+        GradientFilter(sgd(), "fir")
