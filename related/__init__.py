@@ -16,4 +16,4 @@ from related import (
 _MODULES = (
     division, s5, architectures, optimizers, k_sum, delay_map, landscape, mnist, dimension
 )  # fmt: skip
-FIGURES = (*(module.FIGURE for module in _MODULES), remedies.FIGURE, remedies.GRID)
+FIGURES = (*(module.FIGURE for module in _MODULES), remedies.FIGURE, *remedies.GRIDS)

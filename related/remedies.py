@@ -1,4 +1,4 @@
-"""Which remedy groks soonest: fourteen of them on two tasks, each at the best of a small grid.
+"""Which remedy groks soonest: fifteen of them on two tasks, each at the best of a small grid.
 
 Ours: nobody has published this comparison. Addition mod 113 with the MLP of figure 1 (40 % of the
 pairs, full batch) and division mod 97 with the decoder of seed 003 (50 %, batches of 512), without
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import pandas
 
 BUDGET = 5_000  # updates
-SEEDS, GRID_SEEDS = (42, 43, 44, 45, 46), (0, 1)  # shown; by which cells are chosen
+SEEDS = (42, 43, 44, 45, 46)  # that are shown
+GRID_SEEDS = {"add": (0, 1), "div": (0,)}  # by which cells are chosen
 _ENDS = {"stop_at": "test_accuracy", "stop_level": 0.99}
 _ROWS = {"log_frequency": 50, "log_every": 50, "log_growth": 1.05}  # 5 % apart, then 50 updates
 
@@ -64,6 +65,7 @@ class Remedy:
 _STABLE = {"loss_function": "stablemax", "stablemax_precision": 32}
 _ORTHO = {"orthogonal_gradients": True}
 _MUON = {"optimizer": "Muon"}
+_L2 = {"optimizer": "Adam"}  # whose decay is a term of the gradient
 _DECAYS = {"add": (1.0, 4.0), "div": (0.3, 1.0)}
 # The strengths hold each source's own value where it names one.
 REMEDIES = {
@@ -90,14 +92,17 @@ REMEDIES = {
     "ortho": Remedy("⊥AdamW", "the paper, 5.1", _ORTHO),
     "ortho_stablemax": Remedy("⊥AdamW, StableMax", "the paper", _ORTHO | _STABLE),
     "grokfast_ema": Remedy(
-        "Grokfast EMA", "Lee et al. 2024: α 0.98, λ 2, decay 0.005",
-        {"gradient_filter": "ema", "filter_decay": 0.98, "weight_decay": 0.005},
+        "Grokfast EMA", "Lee et al. 2024: α 0.98, λ 2, Adam with L2 0.005",
+        {"gradient_filter": "ema", "filter_decay": 0.98} | _L2 | {"weight_decay": 0.005},
         "filter_strength", (2.0, 5.0), "λ",
     ),
     "grokfast_ma": Remedy(
-        "Grokfast MA", "Lee et al. 2024: window 100, λ 5, decay 0.01",
-        {"gradient_filter": "ma", "filter_window": 100, "weight_decay": 0.01},
+        "Grokfast MA", "Lee et al. 2024: window 100, λ 5, Adam with L2 0.01",
+        {"gradient_filter": "ma", "filter_window": 100} | _L2 | {"weight_decay": 0.01},
         "filter_strength", (2.0, 5.0), "λ",
+    ),
+    "l2": Remedy(
+        "Adam, L2", "Grokfast's, without its filter", _L2, "weight_decay", (0.005, 0.01), "L2"
     ),
     "muon": Remedy(
         "Muon", "Jordan 2024; torch.optim.Muon: decay 0.1", _MUON, "weight_decay", (0.0, 0.1),
@@ -205,13 +210,13 @@ def rank(tables: Iterable[pandas.DataFrame]) -> tuple[float, float, float]:
 
     Returns:
         How many seeds never had 95 % of the test set; the mean update at which the others had; the
-        mean of the best test accuracies, negative.
+        mean of the best test accuracies, negative, in whole percent: less is noise.
     """
     tables = list(tables)
     times = [steps_to(table, THRESHOLD) for table in tables]
     there = [time for time in times if time is not None]
     best = statistics.mean(best_within(table) for table in tables)
-    return times.count(None), statistics.mean(there) if there else 0.0, -best
+    return times.count(None), statistics.mean(there) if there else 0.0, -round(best, 2)
 
 
 def best_cell(task: str, name: str, tables: Mapping[Cell, Iterable[pandas.DataFrame]]) -> Cell:
@@ -244,7 +249,7 @@ def _there(task: str, name: str):
 
 
 MUON = "Tveit et al. 2025 (arXiv 2504.16041), abstract: seven tasks, three softmax functions"
-GROKFAST = "Lee et al. 2024 (arXiv 2405.20233), abstract and table"
+GROKFAST = "Lee et al. 2024 (arXiv 2405.20233), x y mod 97; held to half of that"
 CLAIMS = tuple(
     claim
     for task, of in TASKS.items()
@@ -266,15 +271,15 @@ CLAIMS = tuple(
         Claim(
             panel=f"remedies {task}",
             words="Grokfast makes AdamW generalize many times sooner",
-            paper="50 times; held to half of that",
+            paper="790 against 39,890 iterations with MA, 50 times; 910 with EMA, 44 times",
             source=GROKFAST,
             checks=tuple(
                 Within(
                     gain(RUNS[task, "adamw"], RUNS[task, name]),
-                    at_least(25),
+                    at_least(half),
                     REMEDIES[name].label,
                 )
-                for name in ("grokfast_ema", "grokfast_ma")
+                for name, half in (("grokfast_ema", 22), ("grokfast_ma", 25))
             ),
         ),
         Claim(
@@ -350,29 +355,31 @@ FIGURE = Figure(
     id="remedies",
     title="Which remedy groks soonest",
     claim=(
-        "Fourteen remedies, each at the best of a grid that was searched with other seeds: updates"
+        "Fifteen remedies, each at the best of a grid that was searched with other seeds: updates"
         " to 95 % of the test set, of five seeds."
     ),
     panels=tuple(panel for task, of in TASKS.items() for panel in _panels(task, of)),
     checks=CLAIMS,
     seeds=_BOTH,
 )
-GRID = Figure(
-    id="remedies-grid",
-    title="The grids of the remedies",
-    claim="Every cell that was tried: updates to 95 % of the test set, of two seeds.",
-    panels=tuple(
-        Panel(
-            id=f"remedies-grid {task}",
-            title=of.label,
-            kind="ranking_grid",
-            curves=tuple(
-                Curve(run=CELLS[task, name, cell], label=cell_label(task, name, cell))
-                for name in REMEDIES
-                for cell in cells(task, name)
+GRIDS = tuple(
+    Figure(
+        id=f"remedies-grid-{task}",
+        title=f"The grid of the remedies: {of.label}",
+        claim="Every cell that was tried: updates to 95 % of the test set.",
+        panels=(
+            Panel(
+                id=f"remedies-grid-{task}",
+                title=of.label,
+                kind="ranking_grid",
+                curves=tuple(
+                    Curve(run=CELLS[task, name, cell], label=cell_label(task, name, cell))
+                    for name in REMEDIES
+                    for cell in cells(task, name)
+                ),
             ),
-        )
-        for task, of in TASKS.items()
-    ),
-    seeds={size: GRID_SEEDS for size in ("full", "cpu")},
+        ),
+        seeds={size: GRID_SEEDS[task] for size in ("full", "cpu")},
+    )
+    for task, of in TASKS.items()
 )
