@@ -51,7 +51,7 @@ HERE = Path(__file__).resolve().parent
 TRAIN, PLOTS = HERE / "train.py", HERE / "plots.py"
 NOTEBOOK, RELATED_NOTEBOOK = HERE / "paper_plots.ipynb", HERE / "related_plots.ipynb"
 SCRIPT = "run_main_experiments.sh"
-# One such MLP leaves a GPU almost idle, and keeps a core busy. A guess: not measured on a GPU.
+# Each keeps a core busy. Without NVIDIA's MPS they take turns on a GPU, and more gain little.
 JOBS_PER_GPU = 4
 # False where --list and --dry-run run before the first start has made the environment.
 INSTALLED = find_spec("torch") is not None

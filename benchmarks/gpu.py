@@ -1,4 +1,4 @@
-"""What an update, a run and a figure cost on a GPU. Not run on one so far.
+"""What an update, a run and a figure cost on a GPU. `processes` and `figures` ran on none so far.
 
     python benchmarks/gpu.py                        # everything, some minutes
     python benchmarks/gpu.py --parts updates --kinds stablemax

@@ -189,7 +189,7 @@ def provenance() -> str:
         (f"`{name}`", ", ".join(seeds), f"`{commit}`", *rest)
         for (name, commit, *rest), seeds in alike.items()
     ]
-    return "\n".join(markdown_table(("run", "seeds", "commit", "CPU", "torch", "begun"), rows))
+    return "\n".join(markdown_table(("run", "seeds", "commit", "device", "torch", "begun"), rows))
 
 
 def gallery_paper() -> str:

@@ -168,7 +168,7 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             families.setdefault((c.optimizer, c.lr, c.loss_function), []).append(line)
     rates = dict.fromkeys(line.config.lr for line in [*sum(families.values(), []), *levels])
     colors = dict(zip(rates, PALETTE, strict=False))
-    crosses = False
+    crosses = {}  # label: None, in order
     for (optimizer, lr, _), family in families.items():
         color, points = colors[lr], []
         for line in sorted(family, key=lambda x: x.config.weight_decay):
@@ -177,7 +177,9 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             if reached:
                 points.append((decay, numpy.median(reached), *spread(numpy.array(reached))))
             if missed:
-                crosses = True
+                of = len(line.replicates)
+                seeds = f" by {missed} of {of} seeds" if of > 1 else ""
+                crosses[f"not reached in {line.config.num_epochs:,} epochs{seeds}"] = None
                 top.plot(decay, 0.96, "x", color=color, markersize=9, markeredgewidth=2.2,
                          transform=top.get_xaxis_transform())  # fmt: skip
         if points:
@@ -197,12 +199,10 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             top.axhspan(*spread(numpy.array(reached)), color=color, alpha=0.2, linewidth=0)
         never = f", not reached by {missed} of {len(line.replicates)}" if missed else ""
         entries.append(entry(f"{line.label}: epoch {middle:,.0f}{never}", color, "--"))
-    if crosses:
-        longest = max(x.config.num_epochs for family in families.values() for x in family)
-        entries.append(
-            Line2D([], [], color=GREY, marker="x", markeredgewidth=2.2, linestyle="none",
-                   label=f"not reached in {longest:,} epochs")
-        )  # fmt: skip
+    entries += [
+        Line2D([], [], color=GREY, marker="x", markeredgewidth=2.2, linestyle="none", label=label)
+        for label in crosses
+    ]
     top.set_xlabel("Weight decay")
     top.set_ylabel(f"Epochs to {PERCENT * GENERALIZED:g} % test accuracy")
     ticks(top.yaxis)

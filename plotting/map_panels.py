@@ -200,7 +200,9 @@ def _draw_surface(axes, lines: list[Line], normalisation: str) -> list[Line2D]:
         return []
     line, path = found[0]
     table = pandas.read_csv(path)
-    entries = [entry(f"{line.label}, {path.parent.name.replace('_', ' ')}", style="none")]
+    kind = {"tensor": "per tensor", "filter": "filter-normalised"}[normalisation]
+    seed = path.parent.name.replace("_", " ")
+    entries = [entry(f"{line.label}, {seed}, {kind}", style="none")]
     for part, split, label in zip(axes, ("train", "test"), ("Training", "Test"), strict=True):
         loss = table.pivot(index="b", columns="a", values=f"{split}_loss")
         accuracy = table.pivot(index="b", columns="a", values=f"{split}_accuracy")

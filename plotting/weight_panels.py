@@ -25,30 +25,33 @@ HELD = 0.9  # share of the power in the count of frequencies
 def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Power of the first layer per frequency, percent, initial (ticks) and final (Figure 12).
 
-    The operands' shares are averaged. Each seed learns frequencies of its own, so seeds are drawn
-    one by one.
+    The operands' shares are averaged. Each seed learns frequencies of its own, so the first one is
+    drawn, and how many frequencies hold nearly all of the power is said of all.
     """
     (top,) = axes
     entries, missing, drawn = [], [], 0
     for line in lines:
-        counts = []
+        counts, shown = [], None
         for replicate in line.replicates:
             path = replicate.folder / runs.SPECTRUM
             if not runs.has_derived(replicate.folder, runs.SPECTRUM):
                 missing.append(f"python -m weights.spectrum {short_path(replicate.folder)}")
                 continue
             shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
+            counts.append([frequencies_holding(shares[c], HELD) for c in ("initial", "final")])
+            if shown is not None:
+                continue
             x, final = shares.index.to_numpy(), PERCENT * shares["final"]
             top.vlines(x, 0, final, color=line.color, linewidth=1.4)
             top.plot(x, final, linestyle="none", color=line.color, marker="o", markersize=3.5)
             top.plot(x, PERCENT * shares["initial"], linestyle="none", color="black", marker="_",
                      markersize=4, markeredgewidth=1.1, zorder=4)  # fmt: skip
-            counts.append([frequencies_holding(shares[c], HELD) for c in ("initial", "final")])
-            drawn += 1
+            shown, drawn = replicate.seed, drawn + 1
         if counts:
-            before, after = numpy.mean(counts, 0)
-            text = f"{PERCENT * HELD:g} % of the power in {after:g} of {len(x)}"
-            entries.append(entry(f"{text}\n(initially {before:g})", line.color, "none", FACT))
+            before, after = (_range(column) for column in zip(*counts, strict=True))
+            text = f"{PERCENT * HELD:g} % of the power in {after} of {len(x)}"
+            seeds = f", {len(counts)} seeds; drawn: seed {shown}" if len(counts) > 1 else ""
+            entries.append(entry(f"{text}\n(initially {before}{seeds})", line.color, "none", FACT))
     if missing and not drawn:
         note(top, "no spectrum beside the run\n\nmake it:\n" + "\n".join(missing))
         return []
@@ -60,6 +63,11 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             entries.append(entry(one, color, "none", KIND))
             entries[-1].set(marker=mark, markersize=4, markeredgewidth=1.1)
     return entries + [entry(f"missing: {m}", style="none") for m in missing]
+
+
+def _range(counts) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 # ---------------------------------------------------------------------------------- figure 7

@@ -59,10 +59,11 @@ def _best(arm: str, percent: int):
 
 
 SGD_LEARNS = Within(_best("sgd", 70), at_least(0.5), "SGD, 70 %")  # else the others say nothing
-TOO_SHORT = (
-    "The CPU size gives SGD 5,000 updates at lr 0.02, 20 times the published rate, in which"
-    " training accuracy does not pass 1.6 % at any fraction. That is too short to judge SGD, which"
-    " the full size, 10,000 epochs a run, can."
+DECAYED = (
+    "Rates 0.02 to 3 were tried at 70 %, with momentum and without: under the decay of 1 that 001's"
+    " configuration has, every matrix shrinks towards 0 and training accuracy stays below 1.3 %, or"
+    " the loss diverges; lr 0.3 under decay 1e-4 has 99 % of the test set by update 2,200. So these"
+    " runs judge the decay and not SGD; at the published rate and length it shrinks as much."
 )
 
 
@@ -94,7 +95,7 @@ CLAIMS = (
             SGD_LEARNS,
         ),
         size="cpu",
-        remark=TOO_SHORT,
+        remark=DECAYED,
     ),
     Claim(
         panel="optimizers",
@@ -103,7 +104,7 @@ CLAIMS = (
         source=SMALL,
         checks=(*rising({f"{p} %": _best("sgd", p) for p in (30, 50, 70)}), SGD_LEARNS),
         size="cpu",
-        remark=TOO_SHORT,
+        remark=DECAYED,
     ),
     Claim(
         panel="optimizers",
@@ -115,7 +116,7 @@ CLAIMS = (
             SGD_LEARNS,
         ),
         size="cpu",
-        remark=TOO_SHORT,
+        remark=DECAYED,
     ),
     Claim(
         panel="optimizers",

@@ -2,8 +2,8 @@
 
 A replay repeats the kernels of the capture at the addresses of the capture. So what changes from
 one update to the next is written to a place that stays: the batch's indices, a schedule's learning
-rate. Random numbers differ, as torch registers its generator with every capture. Not run on a GPU
-so far; the tests replay recorded operations on the CPU instead.
+rate. Random numbers differ, as torch registers its generator with every capture. Without a GPU the
+tests replay recorded operations on the CPU instead.
 """
 
 from collections.abc import Callable, Hashable

@@ -358,9 +358,9 @@ class Compiled:
 
     Forward pass and logit gradient are one graph, the backward pass another. On a GPU both are
     replayed as CUDA graphs (mode "reduce-overhead"); the optimizer stays the fused kernel it is.
-    Equal to the eager form within rounding on a CPU; not run on a GPU so far. Losses that are
-    differentiated by autograd are traced with the rest; a 16-bit one, of which a compiler would
-    leave out the roundings, is one operation to it.
+    Equal to the eager form within rounding. Losses that are differentiated by autograd are traced
+    with the rest; a 16-bit one, of which a compiler would leave out the roundings, is one operation
+    to it.
 
     Raises:
         ValueError: without the compiler that torch.compile needs.

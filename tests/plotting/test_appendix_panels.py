@@ -242,6 +242,17 @@ def test_the_spectrum_is_drawn_from_its_table_in_percent(places):
     assert "(%)" in axes.get_ylabel()
 
 
+def test_of_several_seeds_the_first_spectrum_is_drawn_and_all_are_counted(places):
+    for seed, final in ((43, [0.5, 0.45, 0.05]), (42, [0.95, 0.05, 0.0])):
+        run = places.write("grokked", seed=seed, test_accuracy=EARLY)
+        rows = {"operand": "first", "frequency": [1, 2, 3], "initial": 1 / 3, "final": final}
+        derive(places.folder(run, seed), runs.SPECTRUM, pandas.DataFrame(rows))
+    axes = places.draw("spectrum", (run, "StableMax"))
+    assert "90 % of the power in 1 to 2 of 3 (initially 3, 2 seeds; drawn: seed 42)" in legend(axes)
+    (stems,) = axes.collections
+    assert [end[1] for _, end in stems.get_segments()] == pytest.approx([95, 5, 0])
+
+
 def test_a_missing_spectrum_names_its_command(places):
     run = places.write("grokked", test_accuracy=EARLY)
     axes = places.draw("spectrum", (run, "StableMax"))

@@ -333,20 +333,22 @@ def surface(places, run, file, factor=1.0, seed=42):
 
 
 @pytest.mark.parametrize(
-    "kind, file, other",
+    "kind, file, other, directions",
     [
-        ("surface", runs.SURFACES["tensor"], runs.SURFACES["filter"]),
-        ("surface_filter", runs.SURFACES["filter"], runs.SURFACES["tensor"]),
+        ("surface", runs.SURFACES["tensor"], runs.SURFACES["filter"], "per tensor"),
+        ("surface_filter", runs.SURFACES["filter"], runs.SURFACES["tensor"], "filter-normalised"),
     ],
 )
-def test_a_surface_is_the_loss_of_its_table_with_range_and_centre(kind, file, other, places):
+def test_a_surface_is_the_loss_of_its_table_with_range_and_centre(
+    kind, file, other, directions, places
+):
     run = places.write("late", BASE, **LATE)
     surface(places, run, file)
     surface(places, run, other, factor=50)
     top = places.draw(kind, (run, "grokking"))
     below = places.picture.axes[1]
     assert labels(below)[:3] == [
-        "grokking, seed 42",
+        f"grokking, seed 42, {directions}",
         "Training loss: range 3, 0.25 in the centre",
         "Test loss: range 6, 0.5 in the centre",
     ]
@@ -374,7 +376,7 @@ def test_the_first_seed_with_a_surface_is_drawn_and_named(places):
     run = places.write("late", BASE, **LATE)
     surface(places, run, runs.SURFACES["tensor"], seed=43)
     places.draw("surface", (run, "grokking"))
-    assert labels(places.picture.axes[1])[0] == "grokking, seed 43"
+    assert labels(places.picture.axes[1])[0] == "grokking, seed 43, per tensor"
 
 
 def test_a_missing_surface_names_its_command(places):
