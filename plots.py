@@ -98,18 +98,15 @@ NARROWEST = 6.4  # inches of a figure: its title has to fit
 KINDS = panels.KINDS | appendix_panels.KINDS | weight_panels.KINDS
 KINDS |= step_panels.KINDS | map_panels.KINDS | dimension_panels.KINDS | ranking_panels.KINDS
 # Kinds that say in their own legend what becomes of several seeds.
-<<<<<<< HEAD
-COUNTED = (*map_panels.KINDS, *dimension_panels.KINDS, "steps_to_level", "best_accuracy")
-COUNTED += ("ranking", "ranking_grid")
-=======
 COUNTED = (
     *map_panels.KINDS,
     *dimension_panels.KINDS,
     "steps_to_level",
     "best_accuracy",
     "spectrum",
+    "ranking",
+    "ranking_grid",
 )
->>>>>>> main
 # kind -> (script, table, flags): what is computed from weights, beside the runs, before drawing.
 SCRIPTS = {
     "landscape": ("weights.landscape", runs.LANDSCAPE, ()),

@@ -151,9 +151,36 @@ TASKS = {
 Cell = tuple[float, float | None]  # learning rate, strength
 # The best cell of each grid: test_remedies.py holds it to the published grid.
 CHOSEN: dict[tuple[str, str], Cell] = {
-    (task, name): (TASKS[task].rates[0], remedy.tried(task)[0])
-    for task in TASKS
-    for name, remedy in REMEDIES.items()
+    ("add", "adamw"): (0.001, None),
+    ("add", "decay"): (0.03, 4.0),
+    ("add", "stablemax"): (0.001, None),
+    ("add", "taylor"): (0.003, None),
+    ("add", "sparsemax"): (0.001, None),
+    ("add", "smoothing"): (0.01, 0.1),
+    ("add", "penalty"): (0.01, 0.0001),
+    ("add", "small"): (0.003, 0.25),
+    ("add", "ortho"): (0.01, None),
+    ("add", "ortho_stablemax"): (0.03, None),
+    ("add", "grokfast_ema"): (0.003, 2.0),
+    ("add", "grokfast_ma"): (0.003, 2.0),
+    ("add", "l2"): (0.003, 0.005),
+    ("add", "muon"): (0.03, 0.1),
+    ("add", "muon_stablemax"): (0.03, 0.1),
+    ("div", "adamw"): (0.0003, None),
+    ("div", "decay"): (0.003, 1.0),
+    ("div", "stablemax"): (0.003, None),
+    ("div", "taylor"): (0.0003, None),
+    ("div", "sparsemax"): (0.0003, None),
+    ("div", "smoothing"): (0.001, 0.1),
+    ("div", "penalty"): (0.003, 0.01),
+    ("div", "small"): (0.001, 0.25),
+    ("div", "ortho"): (0.003, None),
+    ("div", "ortho_stablemax"): (0.003, None),
+    ("div", "grokfast_ema"): (0.001, 5.0),
+    ("div", "grokfast_ma"): (0.003, 2.0),
+    ("div", "l2"): (0.003, 0.005),
+    ("div", "muon"): (0.003, 0.1),
+    ("div", "muon_stablemax"): (0.003, 0.1),
 }
 
 
