@@ -17,6 +17,7 @@ from experiment.outcomes import BAND, THRESHOLD, grokking_delay
 from plotting.panels import PERCENT, Line, entry, narrow, note, short_path
 
 MAP = "viridis"
+BOX = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 2}
 OUTLINE = "#D55E00"
 
 # ---------------------------------------------------------------------------------- delay
@@ -198,11 +199,9 @@ def _draw_surface(axes, lines: list[Line], normalisation: str) -> list[Line2D]:
             for part in axes[1:]:
                 part.set_visible(False)
         return []
-    line, path = found[0]
+    _, path = found[0]
     table = pandas.read_csv(path)
-    kind = {"tensor": "per tensor", "filter": "filter-normalised"}[normalisation]
     seed = path.parent.name.replace("_", " ")
-    entries = [entry(f"{line.label}, {seed}, {kind}", style="none")]
     for part, split, label in zip(axes, ("train", "test"), ("Training", "Test"), strict=True):
         loss = table.pivot(index="b", columns="a", values=f"{split}_loss")
         accuracy = table.pivot(index="b", columns="a", values=f"{split}_accuracy")
@@ -221,16 +220,16 @@ def _draw_surface(axes, lines: list[Line], normalisation: str) -> list[Line2D]:
         part.locator_params(nbins=5)
         part.grid(False)
         centre = table[(table["a"] == 0) & (table["b"] == 0)][f"{split}_loss"]
-        middle = f", {_loss(centre.iloc[0])} in the centre" if len(centre) else ""
-        text = f"{label} loss: range {_loss(high - low)}{middle}"
-        entries.append(entry(text, style="none"))
+        middle = f", centre {_loss(centre.iloc[0])}" if len(centre) else ""
+        part.text(0.02, 0.97, f"{seed}: range {_loss(high - low)}{middle}", size=9, va="top",
+                  transform=part.transAxes, bbox=BOX)  # fmt: skip
     axes[0].tick_params(labelbottom=False)
     axes[-1].set_xlabel("1st direction")
     text = f"white line: accuracy {PERCENT * THRESHOLD:g} %; cross: the network"
     side = table["a"].nunique()
     used = " and ".join(f"{table[f'{s}_examples'].iloc[0]:,} {s}" for s in ("train", "test"))
     what = f"{side} × {side} points, {used} examples"
-    return narrow([*entries, entry(text, style="none"), entry(what, style="none")])
+    return narrow([entry(text, style="none"), entry(what, style="none")])
 
 
 def _loss(value: float) -> str:

@@ -112,9 +112,11 @@ PKU_LSTM = RunConfig(
 # Trained shares of the pairs in its two grids, in percent.
 FRACTIONS = tuple(range(10, 100, 10))
 # Its six optimizer arms: what each changes of PKU. Adam decays by a coupled L2 term; SGD decays
-# matrices only, warms up over a tenth of the run and follows a cosine to 0; see `warmed`.
+# matrices only, as much as Adam (R19), warms up over a tenth of the run and follows a cosine to 0;
+# see `warmed`.
 _SGD = {
     "optimizer": "SGD",
+    "weight_decay": 1e-4,
     "beta2": None,  # unread by SGD, as is epsilon
     "adam_epsilon": 1e-25,
     "decay_all": False,

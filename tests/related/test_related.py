@@ -94,9 +94,9 @@ def test_each_field_of_a_preset_has_the_published_value_and_no_other_is_set(name
     assert ours == default | PUBLISHED[name]
 
 
-ARMS = {  # optimizer, lr, weight decay, momentum, dropout, decay of biases and norms
-    "SGD": ("SGD", 1e-3, 1.0, 0.0, 0.0, False),
-    "SGD, momentum 0.9": ("SGD", 1e-3, 1.0, 0.9, 0.0, False),
+ARMS = {  # SGD's decay is R19: optimizer, lr, weight decay, momentum, dropout, decay of biases and norms
+    "SGD": ("SGD", 1e-3, 1e-4, 0.0, 0.0, False),
+    "SGD, momentum 0.9": ("SGD", 1e-3, 1e-4, 0.9, 0.0, False),
     "Adam, L2 1e-4": ("Adam", 1e-3, 1e-4, None, 0.0, True),
     "AdamW, weight decay 1": ("AdamW", 1e-3, 1.0, None, 0.0, True),
     "Adam, lr 1e-4": ("Adam", 1e-4, 1e-4, None, 0.0, True),
