@@ -7,8 +7,9 @@ import statistics
 
 import numpy
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from experiment.outcomes import THRESHOLD, grokking_delay
+from experiment.outcomes import THRESHOLD, best_within, grokking_delay
 from plotting.panels import (
     GREY,
     PALETTE,
@@ -29,16 +30,22 @@ def times(line: Line) -> tuple[list[float], list[float]]:
     return tuple([numpy.inf if t is None else t for t in ts] for ts in zip(*pairs, strict=True))
 
 
-def _rank(line: Line) -> tuple[float, float]:
+def best(line: Line) -> float:
+    """The median of the replicates' best test accuracies, 0 to 1."""
+    return statistics.median(best_within(r.metrics) for r in line.replicates)
+
+
+def _rank(line: Line) -> tuple[float, float, float]:
     there = times(line)[1]
-    return statistics.median(there), statistics.mean(min(t, 1e12) for t in there)
+    return statistics.median(there), statistics.mean(min(t, 1e12) for t in there), -best(line)
 
 
 def draw_ranking(axes, lines: list[Line], end: int | None, size: float = 9.5) -> list[Line2D]:
     """A row a curve, the soonest on top: steps to 95 % of the test set, a dot a seed, log x.
 
-    A thin line begins where the median seed has 95 % of the training set: it is the delay. Seeds
-    that never had 95 % of the test set are a triangle at the budget, with their number.
+    A thin line begins where the median seed has 95 % of the training set: it is the delay. Where
+    seeds never had 95 % of the test set a triangle stands at the budget, with the best accuracy of
+    the median seed, or with their number where others had.
     """
     (top,) = axes
     if not lines:
@@ -60,16 +67,18 @@ def draw_ranking(axes, lines: list[Line], end: int | None, size: float = 9.5) ->
         if missed:
             top.plot(budget, row, ">", color=PALETTE[1], markersize=7, markerfacecolor="white",
                      markeredgewidth=1.4, zorder=4, clip_on=False)  # fmt: skip
-            if reached:
-                top.annotate(f"{missed}", (budget, row), (7, 0), textcoords="offset points",
-                             va="center", size=size - 1, color=PALETTE[1])  # fmt: skip
+            words = f"{missed} of {len(there)}" if reached else f"{PERCENT * best(line):.0f} %"
+            top.annotate(words, (budget, row), (8, 0), textcoords="offset points", va="center",
+                         size=size - 1, color=PALETTE[1], annotation_clip=False)  # fmt: skip
     top.set_yticks(range(len(lines)), [line.label for line in lines], size=size)
     top.set_ylim(len(lines) - 0.4, -0.6)
     top.grid(axis="y", visible=False)
-    step_axis(top, None, log=False)
-    top.set_xscale("log")
     first = min([*(t for line in lines for t in times(line)[0]), budget / 10])
+    top.set_xscale("log")
     top.set_xlim(max(first, 1) / 1.3, budget * 1.08)
+    top.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if budget < 50 * first else (1,)))
+    top.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
+    top.xaxis.set_minor_formatter(NullFormatter())
     top.set_xlabel(f"Updates to {PERCENT * THRESHOLD:g} % test accuracy (log scale)")
     count = {len(line.replicates) for line in lines}
     seeds = f"{min(count)}" if len(count) == 1 else f"{min(count)} to {max(count)}"
@@ -81,7 +90,7 @@ def draw_ranking(axes, lines: list[Line], end: int | None, size: float = 9.5) ->
             Line2D([], [], color=GREY, marker="|", label=f"from {PERCENT * THRESHOLD:g} % of the"
                    " training set on"),
             Line2D([], [], marker=">", markerfacecolor="white", markeredgecolor=PALETTE[1],
-                   label=f"never, in {budget:,} updates (how many, if not all)", **mark),
+                   label=f"never, in {budget:,} updates: best accuracy, or how many", **mark),
         ]
     )  # fmt: skip
 

@@ -392,7 +392,7 @@ FIGURE = Figure(
 GRIDS = tuple(
     Figure(
         id=f"remedies-grid-{task}",
-        title=f"The grid of the remedies: {of.label}",
+        title=f"Grid of the remedies, {of.label.split()[0].lower()}",
         claim="Every cell that was tried: updates to 95 % of the test set.",
         panels=(
             Panel(
