@@ -94,7 +94,8 @@ def test_each_field_of_a_preset_has_the_published_value_and_no_other_is_set(name
     assert ours == default | PUBLISHED[name]
 
 
-ARMS = {  # SGD's decay is R19: optimizer, lr, weight decay, momentum, dropout, decay of biases and norms
+# Optimizer, lr, weight decay (SGD's: R19), momentum, dropout, decay of biases and norms.
+ARMS = {
     "SGD": ("SGD", 1e-3, 1e-4, 0.0, 0.0, False),
     "SGD, momentum 0.9": ("SGD", 1e-3, 1e-4, 0.9, 0.0, False),
     "Adam, L2 1e-4": ("Adam", 1e-3, 1e-4, None, 0.0, True),
