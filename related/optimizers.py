@@ -60,12 +60,6 @@ def _best(arm: str, percent: int):
 
 
 SGD_LEARNS = Within(_best("sgd", 70), at_least(0.5), "SGD, 70 %")  # else the others say nothing
-DECAYED = (
-    "Rates 0.02 to 3 were tried at 70 %, with momentum and without: under the decay of 1 that 001's"
-    " configuration has, every matrix shrinks towards 0 and training accuracy stays below 1.3 %, or"
-    " the loss diverges; lr 0.3 under decay 1e-4 has 99 % of the test set by update 2,200. So these"
-    " runs judge the decay and not SGD; at the published rate and length it shrinks as much."
-)
 
 
 CLAIMS = (
@@ -96,7 +90,6 @@ CLAIMS = (
             SGD_LEARNS,
         ),
         size="cpu",
-        remark=DECAYED,
     ),
     Claim(
         panel="optimizers",
@@ -105,7 +98,6 @@ CLAIMS = (
         source=SMALL,
         checks=(*rising({f"{p} %": _best("sgd", p) for p in (30, 50, 70)}), SGD_LEARNS),
         size="cpu",
-        remark=DECAYED,
     ),
     Claim(
         panel="optimizers",
@@ -117,7 +109,10 @@ CLAIMS = (
             SGD_LEARNS,
         ),
         size="cpu",
-        remark=DECAYED,
+        remark="One seed of each was run for 5,000 updates at lr 0.1: with momentum, in effect ten"
+        " times the rate, 50 % come to 99.8 % of the test set, without it to 19.8 %. In a"
+        " twentieth of the published updates a larger rate is what helps, so that this says nothing"
+        " of runs that have time for both.",
     ),
     Claim(
         panel="optimizers",

@@ -165,7 +165,7 @@ def one_line(result, *words):
         ("--lr 0.01 --train_fracton 0.5", ("--train_fracton", "--train_fraction")),
         ("--learning_rate=0.1", ("unknown flag --learning_rate=0.1", "did you mean --lr?")),
         ("--lr 0.01 --train_fraction 1.5", ("train_fraction 1.5", "between 0 and 1")),
-        ("--lr 0.01 --optimizer Lion", ("'Lion'", "AdamW, Adam, SGD")),
+        ("--lr 0.01 --optimizer Lion", ("'Lion'", "AdamW, Adam, Muon, SGD")),
         ("--lr small", ("--lr", "'small'")),
         ("--train_fraction 0.5", ("--lr is missing", "--lr 0.01")),
         ("--lr 0.01 --quick", ("--quick", "--run NAME")),
