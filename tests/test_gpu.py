@@ -144,6 +144,7 @@ def test_the_float16_run_of_figure_2b_stops_where_the_paper_has_it(tmp_path):
     row = run.row(6_000)
     assert row["test_accuracy"] == pytest.approx(0.15, abs=0.03)
     assert row["softmax_collapse"] >= 0.999  # not all of it: 0.99974 on an H100
+    assert not any(w.grad.count_nonzero() for w in run.weights)  # no GPU came to this line yet
 
 
 # ---------------------------------------------------------------------------------- an update
