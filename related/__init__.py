@@ -1,4 +1,4 @@
-"""The four related grokking systems: their presets, what is measured, and one file per figure."""
+"""The four related grokking systems and the study of remedies, a file a figure."""
 
 from related import (
     architectures,
@@ -9,10 +9,11 @@ from related import (
     landscape,
     mnist,
     optimizers,
+    remedies,
     s5,
 )
 
 _MODULES = (
     division, s5, architectures, optimizers, k_sum, delay_map, landscape, mnist, dimension
 )  # fmt: skip
-FIGURES = tuple(module.FIGURE for module in _MODULES)
+FIGURES = (*(module.FIGURE for module in _MODULES), remedies.FIGURE, *remedies.GRIDS)

@@ -4,17 +4,6 @@ Ours: nobody has published this comparison. Addition mod 113 with the MLP of fig
 pairs, full batch) and division mod 97 with the decoder of seed 003 (50 %, batches of 512), without
 weight decay unless the remedy has it, all losses in float32, at most 5,000 updates, ended where
 99 % of the test set are right. Needs no package.
-
-Not finished, and so no figure of the catalogue yet: most of the grids are published in results/, of
-the runs to be shown few. Changed after the grid on addition had been seen: Grokfast had AdamW with
-decoupled decay, 24 runs that never left chance, and has its source's Adam with L2, with that L2
-alone beside it; best accuracies are compared in whole percents, where noise chose (sparsemax 0.03);
-and EMA is held to 22 times, half of its own 44, not to the 25 of MA.
-
-A file of figures like one's own:
-
-    ./run_main_experiments.sh --figures-from related/remedies.py --quick
-    python plots.py --figures-from related/remedies.py
 """
 
 from __future__ import annotations
@@ -421,4 +410,3 @@ GRIDS = tuple(
     )
     for task, of in TASKS.items()
 )
-FIGURES = (FIGURE, *GRIDS)
