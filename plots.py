@@ -81,6 +81,7 @@ from plotting.panels import (
     PALETTE,
     PUBLISHED,
     STYLE,
+    THIN,
     WIDEST,
     Line,
     entry,
@@ -301,6 +302,8 @@ def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> 
         show_hidden(part)
         if re.match("Epoch|Optimizer steps", axes[-1].get_xlabel()):
             entries += mark_ends(part, there) if part is axes[-1] else mark_ends(part, [])
+    if any(curve.get_label() == THIN for part in axes for curve in part.lines):
+        entries.append(entry(THIN, gid=KIND))
     if any(line.published for line in there):
         entries.append(
             Line2D([], [], color=GREY, label="published picture", **PUBLISHED | {"gid": KIND})
@@ -371,9 +374,10 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
         each = [f"{SIZE_WORDS[size]}: {s}" for s in settings_of(other, size)]
         title = f"{title} ({BANNERS[size]})"
         text = "\n".join(textwrap.fill(s, round(12 * wide)) for s in each)
-        told = text if len(each) == 1 or len(figure.panels) == 1 else ""
+        alike = len(each) == 1 and len(other) == len(figure.runs)
+        told = text if alike or len(figure.panels) == 1 else ""
         if len(figure.runs) < published:
-            what.append(f"{len(figure.runs)} of the {published} runs of the published size")
+            what.append(f"{len(figure.runs)} of the {published} runs of the full size")
     else:
         shares = {}
         for run in figure.runs:
@@ -401,8 +405,21 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
     notes = [note for _, notes in found.values() for note in notes]
     lines = [" · ".join(unique(what)), *notes]
     width = round(13.6 * wide)
-    foot = "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines)
+    foot = "\n".join(_wrapped(line, width) for line in lines)
     return textwrap.fill(title, round(8.5 * wide)), told, foot
+
+
+def _wrapped(line: str, width: int) -> str:
+    """Broken after " ·" where that is enough."""
+    rows = []
+    for part in line.split(" · "):
+        if rows and len(rows[-1]) + len(part) + 3 <= width:
+            rows[-1] += f" · {part}"
+        else:
+            rows.append(part)
+    text = " ·\n".join(rows)
+    wide = max(map(len, rows)) > width
+    return textwrap.fill(line, width, break_on_hyphens=False) if wide else text
 
 
 def _short(tasks: list[str]) -> str:
@@ -414,17 +431,24 @@ def _short(tasks: list[str]) -> str:
 
 
 def _named(figure: Figure, names: list[str]) -> str:
-    """Runs by the panels that show them and no others, else by name."""
-    panels = zip(figure.panels, _letters(figure), strict=True)
-    own = {f"({x})" if x else p.id.split()[-1]: {c.run.name for c in p.curves} for p, x in panels}
+    """Runs by the panels that show them and no others, else each by its first curve."""
+    lettered = zip(figure.panels, _letters(figure), strict=True)
+    letters = [f"({x})" if x else p.id.split()[-1] for p, x in lettered]
+    own = {x: {c.run.name for c in p.curves} for p, x in zip(figure.panels, letters, strict=True)}
     alone = [panel for panel, runs_ in own.items() if runs_ and runs_ <= set(names)]
     if alone and set.union(*(own[x] for x in alone)) == set(names):
         return ", ".join(alone)
-    return some_names(names)
+    first, parts = {}, []
+    for panel, letter in zip(figure.panels, letters, strict=True):
+        for curve in panel.curves:
+            first.setdefault(curve.run.name, (letter, curve.label))
+    for letter, found in itertools.groupby((first[name] for name in names), lambda x: x[0]):
+        parts.append(f"{letter} {some_names((label for _, label in found), '; ')}")
+    return ", ".join(parts)
 
 
 def _source(replicates: list[Replicate], banded: bool, whose: bool) -> str:
-    """Which seeds, and if need be of whose, such as "seed 42, published results"."""
+    """Which seeds, and if need be of whose, such as "seed 42, bundled runs"."""
     parts = []
     for source in unique(r.source for r in replicates):
         seeds = [r.seed for r in replicates if r.source == source]

@@ -7,6 +7,7 @@ python -m documents.pages --check      # exit 1 where a page is not what it woul
 import importlib
 import json
 import os
+import struct
 import subprocess
 import sys
 from functools import cache
@@ -17,7 +18,7 @@ import paper
 import related
 from configuration import runs
 from configuration.flags import Parser
-from documents import blocks, house
+from documents import blocks, house, remedies
 from documents.blocks import ROOT, markdown_table
 from experiment.catalog import Catalog
 from experiment.figure import Figure
@@ -43,9 +44,16 @@ def full_time(figure: Figure, size: str = "full") -> str:
     return duration(makespan([job.seconds for job in jobs], 2)) if jobs else "–"
 
 
-def picture(figure: Figure, width: int, folder: str) -> str:
+DPI, WIDEST = 144, 900  # of the gallery: twice what a page shows, at most so many pixels
+
+
+def picture(figure: Figure, folder: str, width: int | None = None) -> str:
+    """The picture of a figure, as wide as it was drawn or `width` pixels."""
     size = "full" if figure.id in CATALOG.paper else figure.shown_as("cpu")
     name = f"figure_{figure.id}" + ("" if size == "full" else f"_{size}")
+    if width is None:
+        png = (GALLERY / f"{name}.png").read_bytes()
+        width = min(struct.unpack(">I", png[16:20])[0] * 72 // DPI, WIDEST)
     return f'<img src="{folder}/{name}.png" width="{width}" alt="figure {figure.id}">'
 
 
@@ -57,7 +65,7 @@ def _scoreboard(figures, size: str) -> str:
         link = f"docs/claims.md#figure-{figure.id}"
         rows.append(
             (
-                f'<a href="{link}">{picture(figure, 130, "docs/figures")}</a>',
+                f'<a href="{link}">{picture(figure, "docs/figures", 130)}</a>',
                 f"**{figure.id}** {figure.title}",
                 f"{held} of {judged}" + (f", {waiting} claims not run" if waiting else ""),
                 full_time(figure, size),
@@ -99,9 +107,9 @@ def _section(figure: Figure) -> list[str]:
     head = f"Figure {figure.id}. {figure.title}" if figure.id[0].isdigit() else figure.title
     lines = [f'<a id="figure-{figure.id}"></a>', "", f"## {head}", ""]
     lines += [
-        picture(figure, 640, "figures"),
+        picture(figure, "figures"),
         "",
-        figure.claim,
+        f"*Claim.* {figure.claim}",
         "",
         f"{summary(judgements()[figure.id])}.",
     ]
@@ -204,7 +212,7 @@ def gallery_related() -> str:
 
 def _gallery(figures) -> str:
     cells = [
-        f'<a href="claims.md#figure-{f.id}">{picture(f, 420, "figures")}</a><br>'
+        f'<a href="claims.md#figure-{f.id}">{picture(f, "figures", 420)}</a><br>'
         f"**{f.id}** {f.title}"
         for f in figures
     ]
@@ -234,24 +242,28 @@ def left_out() -> str:
     return "\n".join(markdown_table(("figure", "not run", "time"), rows, ("not run", "time")))
 
 
-MAKERS = {
-    f.__name__: f
-    for f in (
-        scoreboard,
-        counts,
-        claims_paper,
-        claims_related,
-        older_softmax,
-        verdicts,
-        settings,
-        columns,
-        provenance,
-        gallery_paper,
-        gallery_related,
-        times,
-        left_out,
-    )
-} | {"folders": house.folders, "arrows": house.arrows}
+MAKERS = (
+    {
+        f.__name__: f
+        for f in (
+            scoreboard,
+            counts,
+            claims_paper,
+            claims_related,
+            older_softmax,
+            verdicts,
+            settings,
+            columns,
+            provenance,
+            gallery_paper,
+            gallery_related,
+            times,
+            left_out,
+        )
+    }
+    | {"folders": house.folders, "arrows": house.arrows}
+    | remedies.MAKERS
+)
 
 
 def made(path) -> str:
@@ -263,7 +275,7 @@ def draw_gallery():
     """docs/figures/figure_ID.png of every figure, from the published runs."""
     for figures, size in ((CATALOG.paper, "full"), (CATALOG.related, "cpu")):
         command = [sys.executable, ROOT / "plots.py", "--figures", *figures, "--size", size]
-        command += ["--published", "--published-curves", "--out", GALLERY, "--dpi", "72"]
+        command += ["--published", "--published-curves", "--out", GALLERY, "--dpi", str(DPI)]
         subprocess.run(command, check=True)
 
 

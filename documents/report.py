@@ -209,7 +209,7 @@ def section(
     parts = [
         f'<section id="figure-{figure.id}">',
         f"<h2>{escape(head)}</h2>",
-        f"<p>{escape(figure.claim)}</p>",
+        f"<p><em>Claim.</em> {escape(figure.claim)}</p>",
         f'<p class="soft">{held} of {of} checks hold; {summary(judged)}.</p>' if judged else "",
         f'<figure><div class="scroll"><img{wide} width="{width}" height="{height}"'
         f' src="data:image/png;base64,{base64.b64encode(fewer_colours(png)).decode()}"'

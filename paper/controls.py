@@ -154,8 +154,8 @@ FIGURE = Figure(
     id="controls",
     title="Controls that users asked for",
     claim=(
-        "What changes where the published runs differ from the text: the loss of 1a, the optimizer"
-        " settings of ⊥AdamW, and the length and optimizer of the softmax baseline."
+        "The published runs differ from the text in the loss of 1a, in the optimizer settings of"
+        " ⊥AdamW, and in the length and optimizer of the softmax baseline. Here each is varied."
     ),
     panels=(
         Panel(
@@ -196,7 +196,7 @@ FIGURE = Figure(
         Panel(
             id="controls 4",
             letter="",
-            title="4: softmax on the product and on sparse parity",
+            title="4: softmax on product and parity",
             kind="collapse",
             curves=(
                 Curve(run=PRODUCT_SOFTMAX64, label="product mod 113"),

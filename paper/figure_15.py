@@ -175,7 +175,7 @@ CLAIMS = (
 )
 
 _SWEEP = tuple(Curve(run=run, label=f"weight decay {wd:g}") for wd, run in SWEEP_RUNS.items())
-_SLOW = (Curve(run=ADD_ADAMW_WD8_LR1E3, label="decay 8, lr 0.001"),)
+_SLOW = (Curve(run=ADD_ADAMW_WD8_LR1E3, label="weight decay 8, lr 0.001"),)
 _FAST = tuple(
     Curve(run=run, label=f"weight decay {wd:g}, lr 0.01") for wd, run in FAST_RUNS.items()
 )
@@ -193,14 +193,14 @@ FIGURE = Figure(
     panels=(
         Panel(
             id="15a",
-            title="AdamW with weight decay",
+            title="AdamW with weight decay, lr 0.003",
             kind="accuracy",
             curves=_SWEEP + _SLOW,
             ordered=True,
         ),
         Panel(
             id="15b",
-            title="Epochs to 99 % test accuracy",
+            title="Time to generalize",
             kind="sweep",
             curves=(*_SWEEP, *_FAST, *_ORTHO),
         ),

@@ -336,13 +336,14 @@ PUBLISHED_6B = {
 
 def _transformer_panel(operation: str, title: str) -> Panel:
     runs = TRANSFORMER_RUNS[operation]
+    published = PUBLISHED_6A if operation == "add" else {}  # its picture is of addition
     return Panel(
         id=f"6a {title}",
         letter="a" if operation == "subtract" else "a′",
         title=f"Transformer, {title} mod 113",
         kind="accuracy",
         curves=tuple(
-            Curve(run=runs[method], label=label, published=PUBLISHED_6A[method])
+            Curve(run=runs[method], label=label, published=published.get(method, {}))
             for method, label in (
                 ("orthoadamw", "⊥AdamW"),
                 ("adamw", "AdamW"),

@@ -1,6 +1,8 @@
 """The kinds of panel that figures 5, 6c, 10 and 15 add to those of panels.py. Imports no torch."""
 
+import math
 import re
+import statistics
 from dataclasses import replace
 
 import numpy
@@ -14,13 +16,14 @@ from plotting.panels import (
     Line,
     entry,
     epoch_axis,
+    log_axis,
     plot_median,
     spread,
     ticks,
     with_column,
 )
 
-GENERALIZED = 0.99  # test accuracy at which a run of the sweep counts as generalizing
+GENERALIZED = 0.95  # test accuracy at which a run of the sweep counts as generalizing
 STYLES = ("-", "--", "-.", ":")
 TENSORS = (*PALETTE, "#8B5A2B", "#7F3C8D", "#999933")  # more than the palette: no two alike
 
@@ -113,9 +116,10 @@ def draw_loss_and_l2(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             ]
             plot_median(top, replace(line, replicates=with_l2), "l2", linestyle="--")
             entries.append(entry(f"{line.label}: {coefficient:g} ‖w‖²", line.color, "--"))
-    top.set(xscale="log", yscale="log", xlabel="Epoch", ylabel="Loss, L2 term (nats)")
+    top.set(yscale="log", xlabel="Epoch", ylabel="Loss, L2 term (nats)")
+    log_axis(top)
     if end is not None:
-        top.set_xlim(right=end)  # epoch 0 has no place on this axis
+        top.set_xlim(right=end)
     return entries
 
 
@@ -151,15 +155,19 @@ def epochs_to(line: Line, level: float = GENERALIZED) -> tuple[list[float], int]
     return [e for e in alone if e is not None], alone.count(None)
 
 
+def _median(reached: list[float], missed: int) -> float:
+    return statistics.median([*reached, *[math.inf] * missed])
+
+
 def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
-    """Epochs to 99 % test accuracy against weight decay; OrthoGrad as level lines (Figure 15).
+    """Epochs to 95 % test accuracy against weight decay; OrthoGrad as level lines (Figure 15).
 
     The weight decay is that of each run's configuration; a colour is a learning rate. Several
-    seeds: median and spread of those that got there. A run of which a seed never did has a cross
-    at the top.
+    seeds: their median, in which one that never got there is later than all, and the spread of
+    those that did. A run of which a seed never did has a cross at the top.
     """
     (top,) = axes
-    entries, families, levels = [], {}, []
+    entries, families, levels, heights = [], {}, [], []
     for line in lines:
         c = line.config
         if c.orthogonal_gradients:
@@ -174,8 +182,8 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         for line in sorted(family, key=lambda x: x.config.weight_decay):
             reached, missed = epochs_to(line)
             decay = line.config.weight_decay
-            if reached:
-                points.append((decay, numpy.median(reached), *spread(numpy.array(reached))))
+            if _median(reached, missed) < math.inf:
+                points.append((decay, _median(reached, missed), *spread(numpy.array(reached))))
             if missed:
                 of = len(line.replicates)
                 seeds = f" by {missed} of {of} seeds" if of > 1 else ""
@@ -189,12 +197,13 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         entries.append(entry(f"{optimizer}, lr {lr:g}", color))
     for line in levels:
         reached, missed = epochs_to(line)
-        if not reached:
+        middle = _median(reached, missed)
+        if middle == math.inf:
             text = f"{line.label}: not reached in {line.config.num_epochs:,} epochs"
             entries.append(entry(text, style="none"))
             continue
-        color, middle = colors[line.config.lr], numpy.median(reached)
-        top.axhline(middle, color=color, linestyle="--")
+        color = colors[line.config.lr]
+        heights.append((middle, color))
         if len(reached) > 1:
             top.axhspan(*spread(numpy.array(reached)), color=color, alpha=0.2, linewidth=0)
         never = f", not reached by {missed} of {len(line.replicates)}" if missed else ""
@@ -207,8 +216,11 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     top.set_ylabel(f"Epochs to {PERCENT * GENERALIZED:g} % test accuracy")
     ticks(top.yaxis)
     if lines:
-        top.set_ylim(bottom=0)
         top.margins(x=0.06)
+        sides = top.get_xlim()
+        for middle, color in heights:
+            top.hlines(middle, *sides, color=color, linestyle="--")
+        top.set(xlim=sides, ylim=(0, top.get_ylim()[1]))
         low, high = top.get_ylim()
         top.set_ylim(low, high + 0.12 * (high - low))  # room for the crosses
     return entries

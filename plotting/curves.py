@@ -21,7 +21,7 @@ from experiment.figure import Figure, Run, asked_size, size_flag
 
 HERE = Path(__file__).resolve().parent.parent
 RESULTS = HERE / "results"
-OWN, PUBLISHED = "your runs", "published results"
+OWN, PUBLISHED = "your runs", "bundled runs"
 
 
 class Replicate(NamedTuple):

@@ -107,13 +107,13 @@ def mark_ends(axes, lines: list[Line]) -> list[Line2D]:
 def _obstacles(axes, box):
     """(points that a legend must not cover (N, 2), filled paths), in inches; None: all.
 
-    What reaches across the axes and what is faint may be covered in part.
+    What reaches across the axes may be covered in part.
     """
     points, filled = [numpy.empty((0, 2))], []
     if axes.images:
         return None
     for line in axes.lines:
-        if line.get_transform() != axes.transData or (line.get_alpha() or 1) < 0.5:
+        if line.get_transform() != axes.transData:
             continue
         where = _in_axes(axes, line) * box
         where = where[numpy.isfinite(where).all(1)]

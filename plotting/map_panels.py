@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from configuration import runs
 from experiment.outcomes import BAND, THRESHOLD, grokking_delay
-from plotting.panels import PERCENT, Line, entry, narrow, note, short_path
+from plotting.panels import FACT, PERCENT, Line, entry, narrow, note, short_path
 
 MAP = "viridis"
 BOX = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 2}
@@ -229,7 +229,7 @@ def _draw_surface(axes, lines: list[Line], normalisation: str) -> list[Line2D]:
     side = table["a"].nunique()
     used = " and ".join(f"{table[f'{s}_examples'].iloc[0]:,} {s}" for s in ("train", "test"))
     what = f"{side} × {side} points, {used} examples"
-    return narrow([entry(text, style="none"), entry(what, style="none")])
+    return narrow([entry(text, style="none"), entry(what, style="none", gid=FACT)])
 
 
 def _loss(value: float) -> str:

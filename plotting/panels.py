@@ -7,7 +7,7 @@ the other files of this folder.
 import math
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy
@@ -153,19 +153,21 @@ def step_axis(axes, end: int | None, log: bool, over: str = "step"):
 def log_axis(axes):
     """A log x axis, from shortly before any curve moves on; the first row, 0, has no place on it.
 
-    A curve has moved where it is 3 % of the height of the axes away from its first value.
+    A curve has moved where it is 3 % of the height of the axes away from its first value. Nothing
+    is drawn left of the second row: what happens between it and 0 was not measured.
     """
     axes.set_xscale("log")
     axes.set_xlabel(f"{axes.get_xlabel()} (log scale)")
     curves = [x for x in axes.lines if x.get_transform() == axes.transData and x.get_gid() != AIDS]
-    starts, ends = [], []
+    starts, ends, rows = [], [], []
     height = numpy.diff(axes.get_ylim())
     for x, y in (line.get_data() for line in curves if len(line.get_xdata()) > 1):
         moved = numpy.flatnonzero((numpy.abs(y - y[0]) > 0.03 * height) & (x > 0))
         starts += [x[moved[0]]] if len(moved) else []
         ends.append(x[-1])
+        rows.append(x[x > 0].min(initial=x[-1]))
     if starts and max(ends) > min(starts):
-        axes.set_xlim(min(starts) / 3, max(ends) * 1.05)
+        axes.set_xlim(max(min(starts) / 3, min(rows)), max(ends) * 1.05)
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 100 * low else (1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.10g}" if v < 1e4 else f"{v / 1000:,g}k")
@@ -182,10 +184,11 @@ def dashes(k: int = 0, count: int = 1):
     """The dash pattern of the k-th of several curves: where they are equal they take turns."""
     if count == 1:
         return "--"
-    count = min(count, 3)
+    count = min(count, 4)
     return (2.4 * (k % count), (2.4, 2.4 * (count - 1)))  # in line widths
 
 
+THIN = "thin: every row; thick: running median"
 MANY = 200  # rows from which on a curve on a log axis is its running median, over a faint whole
 
 
@@ -202,7 +205,7 @@ def plot_median(axes, line: Line, column: str, scale=1.0, over="epoch", log=Fals
     median = numpy.median(values, axis=0)
     style.setdefault("color", line.color)
     if log and len(x) > MANY:
-        axes.plot(x, median, **style | {"linewidth": 0.6, "alpha": 0.35, "gid": AIDS})
+        axes.plot(x, median, **style | {"linewidth": 0.6, "alpha": 0.35, "gid": AIDS}, label=THIN)
         bins = numpy.floor(40 * numpy.log10(numpy.maximum(x, 1e-9)))
         table = pandas.DataFrame({"bin": bins, "x": x, "y": median})
         table = table.groupby("bin").median()
@@ -220,6 +223,8 @@ def plot_median(axes, line: Line, column: str, scale=1.0, over="epoch", log=Fals
 # The published curve: hollow, so that ours is seen through it.
 PUBLISHED = {"marker": "o", "linestyle": "none", "markersize": 5.5, "markerfacecolor": "none",
              "markeredgewidth": 1.1, "alpha": 0.75, "zorder": 6, "gid": AIDS}  # fmt: skip
+
+PUBLISHED_LINE = PUBLISHED | {"marker": "|", "markersize": 13, "markeredgewidth": 2.2}
 
 
 KIND, FACT = "kind", "fact"  # gid of entries for what lines mean; for what one panel shows
@@ -268,7 +273,7 @@ def short_path(folder) -> str:
 def plot_accuracies(axes, lines: list[Line], over="epoch", log=False) -> list[Line2D]:
     """Test (solid) and training (dashed) accuracy, percent; the entries of the legend."""
     for k, line in enumerate(lines):
-        style = {"linestyle": dashes(k, len(lines)), "zorder": 2, "over": over, "log": log}
+        style = {"linestyle": dashes(k, len(lines)), "zorder": 3.6, "over": over, "log": log}
         plot_median(axes, line, "train_accuracy", PERCENT, **style)
     for line in lines:
         plot_median(axes, line, "test_accuracy", PERCENT, zorder=3, over=over, log=log)
@@ -311,25 +316,35 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Accuracy, and below it softmax collapse, percent, against epochs.
 
     A dotted line stands at the first epoch with 50 % collapse, in black where it is that of several
-    curves; there is none where a run begins above that. A dash-dotted line stands where collapse is
-    induced. With several seeds both rows speak of the median over the seeds.
+    curves; there is none where a run begins above that. A bar stands where the published picture
+    has its line (at 40 % in 2a, 8 and 9a, D13), a dash-dotted line where collapse is induced. With
+    several seeds both rows speak of the median over the seeds.
     """
     top, below = axes
     entries = plot_accuracies(top, lines)
     top.tick_params(labelbottom=False)
     onsets, never, from_start = {}, [], False
+    column = "softmax_collapse"
+    theirs = [(line, *point) for line in lines for point in line.published.get(column, {}).items()]
+    levels = sorted({PERCENT * COLLAPSE, *(level for _, _, level in theirs)})
     for line in lines:
-        collapse = plot_median(below, line, "softmax_collapse", PERCENT)
+        collapse = plot_median(below, replace(line, published={}), column, PERCENT)
         from_start = from_start or bool(len(collapse)) and collapse[0] >= PERCENT * COLLAPSE
-        epoch = line.first_epoch("softmax_collapse", COLLAPSE)
+        epoch = line.first_epoch(column, COLLAPSE)
         if epoch is None:
             text = f"max. collapse {largest_collapse(line)} %"
             never.append(entry(text, line.color, "-", FACT))
         else:
             onsets.setdefault(epoch, []).append(line)
+    for line, at, level in theirs:
+        below.plot(at, level, color=line.color, **PUBLISHED_LINE)
+    for level in sorted({level for _, _, level in theirs}):
+        mark = Line2D([], [], color=GREY, **PUBLISHED_LINE | {"gid": KIND})
+        mark.set_label(f"published {level:g} % line")
+        entries.append(mark)
     if not from_start:
-        for level in (COLLAPSE_2A, COLLAPSE):
-            below.axhline(PERCENT * level, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
+        for level in levels:
+            below.axhline(level, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
         for epoch, there in onsets.items():
             color = there[0].color if len(there) == 1 else "black"
             for part in axes:
@@ -344,7 +359,7 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     epoch_axis(below, end)
     below.set_ylabel("Softmax\ncollapse (%)")
     below.set_ylim(-3, 103)
-    below.set_yticks([0, 50, 100] if from_start else [0, 40, 50, 100])
+    below.set_yticks([0, 100] if from_start else [0, *levels, 100])
     for epoch in sorted({x.config.induce_collapse_epoch for x in lines} - {None}):
         for part in axes:
             part.axvline(epoch, color="black", linestyle="-.", linewidth=1.2, zorder=2)
@@ -353,9 +368,12 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
 
 
 def largest_collapse(line: Line) -> str:
-    """The largest collapse of the drawn curve, rounded down: 49.96 must not read 50."""
+    """The largest collapse of the drawn curve, one decimal; 49.96 must not read 50."""
     values = line.median("softmax_collapse", PERCENT)[1]
-    return f"{math.floor(10 * values.max()) / 10:g}" if len(values) else "undefined"
+    if not len(values):
+        return "undefined"
+    most = round(values.max(), 1)
+    return f"{most if most < PERCENT * COLLAPSE else math.floor(10 * values.max()) / 10:g}"
 
 
 def draw_weight_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:

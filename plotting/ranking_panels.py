@@ -11,6 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiment.outcomes import THRESHOLD, best_within, grokking_delay
 from plotting.panels import (
+    FACT,
     GREY,
     PALETTE,
     PERCENT,
@@ -107,7 +108,7 @@ def draw_test_accuracy_log(axes, lines: list[Line], end: int | None) -> list[Lin
         plot_median(top, line, "test_accuracy", PERCENT, over="step", log=True)
     percent_axis(top, "Test accuracy (%)")
     step_axis(top, end, True)
-    return [entry(line.label, line.color) for line in lines]
+    return [entry(line.label, line.color, gid=FACT) for line in lines]  # its colours are its own
 
 
 # kind -> (function, relative heights of its rows of axes)

@@ -118,6 +118,11 @@ def _fraction_axis(axes, lines):
         axes.locator_params(axis="x", nbins=8)
 
 
+def _aside(k: int, count: int, step: float) -> float:
+    """How far the k-th of several families stands from its fraction, so that all are seen."""
+    return step * (k - (count - 1) / 2)
+
+
 def _count(number: int) -> str:
     return f"{number} run{'s' * (number != 1)}"
 
@@ -133,7 +138,7 @@ def draw_steps_to_level(axes, lines: list[Line], end: int | None) -> list[Line2D
     grouped = families(lines)
     for k, (label, family) in enumerate(grouped.items()):
         color, medians = family[0].color, []
-        aside = 1.6 * (k - (len(grouped) - 1) / 2)  # triangles of two families must both be seen
+        aside = _aside(k, len(grouped), 1.6)
         for line in family:
             share = PERCENT * line.config.train_fraction
             times = [steps_to(r.metrics) for r in line.replicates]
@@ -162,14 +167,15 @@ def draw_steps_to_level(axes, lines: list[Line], end: int | None) -> list[Line2D
 def draw_best_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Best test accuracy of a run within its budget, percent, against training fraction (001).
 
-    A dot is a run, the line of a family is the median over seeds.
+    A dot is a run, the line of a family is the median over seeds. Families stand side by side.
     """
     (top,) = axes
     entries, count, short = [], 0, 0
-    for label, family in families(lines).items():
+    grouped = families(lines)
+    for k, (label, family) in enumerate(grouped.items()):
         color, medians = family[0].color, []
         for line in family:
-            share = PERCENT * line.config.train_fraction
+            share = PERCENT * line.config.train_fraction + _aside(k, len(grouped), 0.7)
             values = [best_within(r.metrics) for r in line.replicates]
             count, short = count + len(values), short + sum(v < GROKKED for v in values)
             percent = [PERCENT * v for v in values]

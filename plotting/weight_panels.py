@@ -99,15 +99,15 @@ def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D
         return []
     table = pandas.read_csv(found[0] / runs.LANDSCAPE).pivot(index="b", columns="a", values=column)
     paths = pandas.read_csv(found[0] / runs.PATHS)
-    _draw_loss(axes, table, label)
-    drawn = [_draw_path(axes, line, paths) for line in lines]
+    color_of = _draw_loss(axes, table, label)
+    drawn = [_draw_path(axes, line, paths, column, color_of) for line in lines]
     _draw_arrow(axes, paths[paths["run"] == paths["run"].iloc[0]].iloc[-1])
     axes.set(xlabel="1st principal direction", ylabel="2nd principal direction")
     axes.locator_params(nbins=5)
     axes.grid(False)
     marks = [
         Line2D([], [], color=GREY, marker=m, linestyle="none", markerfacecolor="white", label=t)
-        for t, m in (("start", "o"), ("end", "s"))
+        for t, m in (("start", "o"), ("end; both as dark as the run's own loss", "s"))
     ]
     arrow = Line2D([], [], color="black", marker=r"$\longrightarrow$", markersize=20,
                    linestyle="none", label="naive loss minimization")  # fmt: skip
@@ -115,7 +115,10 @@ def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D
 
 
 def _draw_loss(axes, table: pandas.DataFrame, label: str):
-    """Filled contours of log loss, labelled as loss; a loss of 0 takes the lowest colour."""
+    """Filled contours of log loss, labelled as loss; returns the colour of a loss.
+
+    A loss of 0 takes the lowest colour.
+    """
     values = table.to_numpy()
     low, high = max(values[values > 0].min(), 1e-8 * values.max()), values.max()
     logs = numpy.log10(values.clip(low))
@@ -125,19 +128,24 @@ def _draw_loss(axes, table: pandas.DataFrame, label: str):
     decades = numpy.arange(numpy.ceil(levels[0]), numpy.floor(levels[-1]) + 1)
     bar.set_ticks(decades[:: math.ceil(len(decades) / 6)] if len(decades) > 1 else levels[::10])
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{10**v:,.10g}"))
+    return lambda loss: filled.cmap(filled.norm(math.log10(max(loss, low))))
 
 
-def _draw_path(axes, line: Line, paths: pandas.DataFrame) -> Line2D | None:
-    """A smooth curve through the recorded points, which are dots; start and end are marked."""
+def _draw_path(axes, line: Line, paths, column: str, color_of) -> Line2D | None:
+    """A smooth curve through the recorded points, which are dots; start and end are marked.
+
+    They are filled with the run's own loss: off the plane it is another than the plane's.
+    """
     path = paths[paths["run"] == line.run.name]
     if path.empty:
         return None
     points = path[["a", "b"]].to_numpy()
     axes.plot(*smooth(points).T, color=line.color)
     axes.plot(*points.T, ".", color=line.color, markersize=4)
-    white = {"markerfacecolor": "white", "color": line.color, "markersize": 6, "zorder": 4}
-    axes.plot(*points[0], "o", **white)
-    axes.plot(*points[-1], "s", **white)
+    own = line.replicates[0].metrics[column].iloc
+    for mark, k in (("o", 0), ("s", -1)):
+        axes.plot(*points[k], mark, color=line.color, markerfacecolor=color_of(own[k]),
+                  markersize=9, markeredgewidth=1.6, zorder=4)  # fmt: skip
     share = path["in_plane"].iloc[-1]
     # The share is of the squared distance.
     text = f"the plane shows {PERCENT * math.sqrt(share):.0f} % of its distance from the start"

@@ -67,7 +67,7 @@ def _curve(network: str, percent: int) -> Curve:
 PANELS = (
     Panel(
         id="architectures",
-        title="Updates to 99 % test accuracy",
+        title="Steps to 99 % test accuracy",
         kind="steps_to_level",
         curves=tuple(_curve(network, percent) for network, percent in RUNS),
         text="Seed 001, plot_fig1. A run ends where it is there (R5).",

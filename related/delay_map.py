@@ -68,8 +68,7 @@ RUNS = {
 def _panel(variant: str, unit: str) -> Panel:
     return Panel(
         id=f"delay-map {unit}{variant.replace('_', ' ')}",
-        title=f"Division{VARIANTS[variant][0]}, delay in"
-        f" {'updates' if unit == 'steps' else 'epochs'}",
+        title=f"Division{VARIANTS[variant][0]}, delay in {unit}",
         kind=f"delay_{unit}",
         curves=tuple(
             Curve(run=run, label=f"p = {modulus}, batch {batch}{variant.replace('_', ', ')}")

@@ -63,7 +63,7 @@ FIGURE = Figure(
             id="division",
             title="Division mod 97, 30 %",
             kind="accuracy_log",
-            curves=(Curve(run=DIV_TOTH, label="tied head, fixed order"),),
+            curves=(Curve(run=DIV_TOTH, label="Division mod 97, 30 %"),),
             text="Seed 003, its first notebook.",
         ),
     ),

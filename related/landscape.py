@@ -31,27 +31,39 @@ MEMORISATION = declare("div_power_memorisation", _WATCHED, _QUICK, cpu=_CPU, tra
 
 _PAIR = (Curve(run=GROKKING, label="grokking"), Curve(run=COMPREHENSION, label="comprehension"))
 _ALL = (*_PAIR, Curve(run=MEMORISATION, label="memorisation"))
-PANELS = (
-    *(
-        Panel(
-            id=f"landscape {kind} {curve.label}",
-            title=f"{curve.label.capitalize()}, {words}",
-            kind=kind,
-            curves=(curve,),
-        )
-        for kind, words in (
-            ("surface", "directions of norm 1 per tensor"),
-            ("surface_filter", "filter-normalised directions"),
-        )
-        for curve in _PAIR
-    ),
-    Panel(
-        id="landscape attention",
-        title="Norm of query, key and value, first layer",
-        kind="attention_norm",
-        curves=_ALL,
-    ),
-    Panel(id="landscape accuracy", title="Division mod 97", kind="accuracy_log", curves=_ALL),
+PANELS = tuple(
+    panel
+    for kind, words, beside in (
+        (
+            "surface",
+            "norm 1 per tensor",
+            Panel(
+                id="landscape attention",
+                title="Norm of query, key and value, first layer",
+                kind="attention_norm",
+                curves=_ALL,
+            ),
+        ),
+        (
+            "surface_filter",
+            "filter-normalised",
+            Panel(
+                id="landscape accuracy", title="Division mod 97", kind="accuracy_log", curves=_ALL
+            ),
+        ),
+    )
+    for panel in (
+        *(
+            Panel(
+                id=f"landscape {kind} {curve.label}",
+                title=f"{curve.label.capitalize()}, {words}",
+                kind=kind,
+                curves=(curve,),
+            )
+            for curve in _PAIR
+        ),
+        beside,
+    )
 )
 
 # Published: the range of the loss, grokking over the other; the attention norm at first, and the

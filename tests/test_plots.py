@@ -192,11 +192,11 @@ def test_the_epoch_from_which_collapse_is_induced_is_marked(places):
 
 def test_collapse_never_reached_draws_no_line_and_says_its_maximum(places):
     epochs, top, below = collapse_axes(
-        places, [0, 0.2, 0.3775, 0.1], [0, 0.1, 0.4999, 0.2], [0, 0, 0.6, 0.6]
+        places, [0, 0.2, 0.3776, 0.1], [0, 0.1, 0.4999, 0.2], [0, 0, 0.6, 0.6]
     )
     assert [x for x, _ in vertical(top)] == [epochs[2]]
     labels = legend(top)
-    assert labels["max. collapse 37.7 %"] == labels["float16"]
+    assert labels["max. collapse 37.8 %"] == labels["float16"]
     assert labels["max. collapse 49.9 %"] == labels["float32"]  # never rounded up to 50
     assert not any(line.get_linestyle() == ":" and len(line.get_xdata()) > 2 for line in top.lines)
 
@@ -207,10 +207,18 @@ def test_collapse_without_a_finite_value_is_called_undefined(places):
     assert "max. collapse undefined %" in legend(below)
 
 
-def test_the_collapse_row_marks_both_40_and_50_percent(places):
-    _, top, below = collapse_axes(places, [0, 0.1], [0, 0.1], [0, 0.1])
-    across = [line.get_ydata() for line in below.lines if line.get_transform() != below.transData]
-    assert sorted(y[0] for y in across if y[0] == y[1]) == [40, 50]
+@pytest.mark.parametrize("published", [False, True])
+def test_the_collapse_row_marks_50_percent_and_the_40_of_a_published_line(places, published):
+    for run in FIGURE_2.runs:
+        write(places["runs_root"], run, softmax_collapse=[0, 0.1])
+    picture = plots.draw_figure(FIGURE_2, **places, published_curves=published)
+    top, below, beside = picture.axes[:2] + picture.axes[3:4]
+    for axes, levels in ((below, [40, 50] if published else [50]), (beside, [50])):
+        rows = (x.get_ydata() for x in axes.lines if x.get_transform() != axes.transData)
+        assert sorted(y[0] for y in rows if y[0] == y[1]) == levels
+        assert [t for t in axes.get_yticks() if 0 < t < 100] == levels
+    bars = [x.get_xydata().tolist() for x in below.lines if x.get_marker() == "|"]
+    assert bars == ([[[x, 40]] for x in (6_000, 11_500, 7_000)] if published else [])
     assert below.get_xlim() == top.get_xlim()
     assert "collapse (%)" in below.get_ylabel()
 
@@ -318,7 +326,7 @@ def test_the_foot_is_one_line_that_names_the_panels_of_other_seeds(places):
     foot = picture.texts[-1].get_text()
     assert " ".join(foot.split()) == (
         "subtraction, addition mod 113 (40 %, 60 % of the pairs) · seed 42 · (b): seeds 42 to 46,"
-        " median and quartiles (n = 5) · published results"
+        " median and quartiles (n = 5) · bundled runs"
     )
     picture.draw_without_rendering()
     assert picture.texts[-1].get_window_extent().x1 <= picture.bbox.width
@@ -470,11 +478,11 @@ def test_own_complete_runs_are_preferred_and_published_ones_stand_in(places):
     assert sources(ADD_STABLEMAX, places) == []
     _, theirs = write(published, ADD_STABLEMAX, 42, test_accuracy=[0.1, 0.2, 0.3])
     write(published, ADD_STABLEMAX, 43)
-    assert sources(ADD_STABLEMAX, places) == [(s, "published results") for s in (42, 43)]
+    assert sources(ADD_STABLEMAX, places) == [(s, "bundled runs") for s in (42, 43)]
     shown = texts(plots.draw_figure(FIGURE_1, **places))
-    assert "seeds 42, 43, median and range (n = 2) · published results" in shown
+    assert "seeds 42, 43, median and range (n = 2) · bundled runs" in shown
     write(own, ADD_STABLEMAX, 42, complete=False)
-    assert (42, "published results") in sources(ADD_STABLEMAX, places)
+    assert (42, "bundled runs") in sources(ADD_STABLEMAX, places)
     path = runs.run_folder(own, ADD_STABLEMAX.name, 42)
     (path / runs.METRICS).unlink()
     _, ours = write(own, ADD_STABLEMAX, 42, test_accuracy=[0.7, 0.8, 0.9])
@@ -494,7 +502,7 @@ def test_published_draws_no_run_of_ones_own(places, monkeypatch, tmp_path):
     monkeypatch.setattr(plots, "_save", lambda picture, *_: pictures.append(picture) or [])
     for words in ([], ["--published"]):
         assert plots.main(["--figures", "1", *words, "--out", str(tmp_path)]) == 0
-    for picture, said in zip(pictures, ("42 · your runs", "43 · published results"), strict=True):
+    for picture, said in zip(pictures, ("42 · your runs", "43 · bundled runs"), strict=True):
         assert f"seed {said}" in texts(picture)
 
 
@@ -504,7 +512,7 @@ def test_asked_seeds_come_in_order_each_from_its_own_or_the_published_run(places
     for seed in (42, 44):
         write(places["results_root"], ADD_STABLEMAX, seed)
     found = sources(ADD_STABLEMAX, places, seeds=[44, 43, 42])
-    assert found == [(44, "your runs"), (42, "published results")]
+    assert found == [(44, "your runs"), (42, "bundled runs")]
     picture = plots.draw_figure(FIGURE_1, seeds=[44, 43, 42], **places)
     command = "./run_main_experiments.sh --figures 1 --seeds 43"
     assert f"add_stablemax has no complete seed 43: {command} " in texts(picture)
@@ -520,7 +528,7 @@ def test_a_stale_configuration_is_not_drawn_and_this_is_said(places):
     assert "make it: ./run_main_experiments.sh --figures 1" in shown
     write(places["results_root"], ADD_STABLEMAX)
     with pytest.warns(UserWarning):
-        assert sources(ADD_STABLEMAX, places) == [(42, "published results")]
+        assert sources(ADD_STABLEMAX, places) == [(42, "bundled runs")]
 
 
 def test_a_run_of_another_seed_in_the_folder_is_not_used(places):
@@ -727,7 +735,7 @@ def test_the_cpu_size_is_marked_and_says_its_settings_where_they_are_not_the_pub
     write(places["results_root"], small, test_accuracy=[0.1, 0.2])
     picture = plots.draw_figure(RELATED_PAIR, size="cpu", **places)
     assert "S5 (CPU SIZE)" in texts(picture)
-    assert "runs of the published size" not in texts(picture)  # it has them all
+    assert "runs of the full size" not in texts(picture)  # it has them all
     first, second = run_axes(picture, RELATED_PAIR)
     assert "CPU size: composition in S5, 30 % of the pairs, 20,000 steps" in texts(picture)
     assert [len(drawn(a, legend(a)[f"{p} %"])[0][0]) for a, p in
@@ -740,7 +748,7 @@ def test_the_cpu_size_is_marked_and_says_its_settings_where_they_are_not_the_pub
 def test_a_figure_of_the_paper_at_cpu_size_is_the_full_one(places, tmp_path):
     write(places["results_root"], ADD_STABLEMAX)
     full, cpu = (texts(plots.draw_figure(FIGURE_1, size=s, **places)) for s in ("full", "cpu"))
-    assert full == cpu and "published results" in full
+    assert full == cpu and "bundled runs" in full
     out = {"out_dir": tmp_path / "out", "dpi": 20}
     (png,) = plots.draw_figures([FIGURE_1], size="cpu", **out, **places)
     assert png.name == "figure_1.png"
@@ -786,7 +794,7 @@ def test_a_grid_says_how_much_of_it_a_size_has_and_names_few_of_its_missing_runs
     for run in cells[:3]:
         write(places["runs_root"], run, size="cpu", rows=3)
     picture = texts(plots.draw_figure(grid, size="cpu", **places))
-    assert "12 of the 108 runs of the published size" in picture
+    assert "12 of the 108 runs of the full size" in picture
     assert "3 complete runs of 12" in picture
     assert "no complete run of 9 of 12: cpu/" in picture and "and 4 more" in picture
     assert cells[-1].name not in picture

@@ -112,7 +112,7 @@ def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, 
             table = cell.outputs[0].data["text/html"]
             assert table.startswith("<p>Measured")
             assert "No complete run" not in table
-            assert "published results" not in table
+            assert "bundled runs" not in table
         if "plots.read_run" in cell.source:
             assert "weight_norm" in cell.outputs[0].data["text/plain"]
 

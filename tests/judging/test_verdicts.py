@@ -150,7 +150,7 @@ def test_a_line_of_the_overview_is_of_the_claims_of_its_own_figure(places):
 def test_own_runs_come_before_published_ones(places):
     own, published, evidence = places
     write(published, A, 42, test_accuracy=BAD)
-    assert judge(claim(EARLY), evidence).provenance == "seed 42 (published results)"
+    assert judge(claim(EARLY), evidence).provenance == "seed 42 (bundled runs)"
     write(own, A, 42, test_accuracy=GOOD)
     found = judge(claim(EARLY), Evidence(own, published))
     assert (found.verdict, found.provenance) == ("reproduced", "seed 42 (your runs)")
@@ -163,7 +163,7 @@ def test_an_unfinished_run_of_ones_own_stands_in_the_way_of_no_published_one(pla
     for seeds in (None, (42,)):
         found = judge(claim(EARLY, seeds=seeds), evidence)
         assert (found.verdict, found.measured) == ("reproduced", "early 20")
-        assert found.provenance == "seed 42 (published results)"
+        assert found.provenance == "seed 42 (bundled runs)"
 
 
 def test_own_and_published_runs_complete_each_other(places):
@@ -173,7 +173,7 @@ def test_own_and_published_runs_complete_each_other(places):
     write(published, B, 42, test_accuracy=LATE)
     order = Less(("a", first(A, "test_accuracy", 0.5)), ("b", first(B, "test_accuracy", 0.5)))
     found = judge(claim(order), evidence)
-    assert (found.verdict, found.provenance) == ("reproduced", "seed 42 (published results)")
+    assert (found.verdict, found.provenance) == ("reproduced", "seed 42 (bundled runs)")
 
 
 def test_only_the_seeds_a_claim_asks_for_are_looked_at(places):
@@ -221,8 +221,8 @@ def test_a_claim_is_held_against_runs_of_its_size_and_says_so(places):
     both = Less(("a", at(SMALL, "test_accuracy")), ("b", at(SAME, "test_accuracy")), equal=True)
     full, cpu = (judge(claim(high, panel="s5", size=s), evidence) for s in ("full", "cpu"))
     assert (full.verdict, cpu.verdict) == ("not reproduced", "reproduced")
-    assert full.provenance == "seed 42 (published results)"
-    assert cpu.provenance == "cpu size, seed 42 (published results)"
+    assert full.provenance == "seed 42 (bundled runs)"
+    assert cpu.provenance == "cpu size, seed 42 (bundled runs)"
     assert judge(claim(both, panel="s5", size="cpu"), evidence).verdict == "reproduced"
 
 

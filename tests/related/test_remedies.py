@@ -5,13 +5,13 @@ from dataclasses import asdict
 import pandas
 import pytest
 
-from conftest import ROOT
+from documents import remedies as page
 from experiment.quantity import Never
-from plotting.curves import find_replicates
 from related import remedies
 from related.remedies import CELLS, CHOSEN, REMEDIES, RUNS, TASKS
 
 EACH = [(task, name) for task in TASKS for name in REMEDIES]
+PUBLISHED = {"add": 5, "div": 3}  # shown seeds
 
 
 def differences(config, other):
@@ -44,18 +44,20 @@ def test_no_shown_seed_took_part_in_a_choice():
     assert not {r.name for r in RUNS.values()} & {r.name for r in CELLS.values()}
 
 
-def published(run):
-    """metrics.csv of its seeds."""
-    found = find_replicates(run, "full", None, ROOT / "tests", ROOT / "results")[0]
-    return [replicate.metrics for replicate in found]
+@pytest.mark.parametrize(("task", "name"), EACH)
+def test_the_chosen_cell_is_the_best_of_the_published_grid(task, name):
+    of = {cell: page.tables(CELLS[task, name, cell]) for cell in remedies.cells(task, name)}
+    assert {len(tables) for tables in of.values()} == {len(remedies.GRID_SEEDS[task])}
+    assert remedies.best_cell(task, name, of) == CHOSEN[task, name]
 
 
 @pytest.mark.parametrize(("task", "name"), EACH)
-def test_the_chosen_cell_is_the_best_of_the_published_grid(task, name):
-    of = {cell: published(CELLS[task, name, cell]) for cell in remedies.cells(task, name)}
-    if {len(tables) for tables in of.values()} != {len(remedies.GRID_SEEDS[task])}:
-        pytest.skip("its grid is not whole yet")
-    assert remedies.best_cell(task, name, of) == CHOSEN[task, name]
+def test_all_seeds_are_published_to_their_end(task, name):
+    found = page.tables(RUNS[task, name])
+    assert len(found) == PUBLISHED[task]
+    for table in found:
+        last = table.iloc[-1]
+        assert last["step"] == remedies.BUDGET or last["test_accuracy"] >= 0.99
 
 
 def table(*accuracies, every=10):
@@ -90,3 +92,10 @@ def test_a_gain_is_how_many_times_sooner_and_at_least_the_budget_of_a_run_that_n
     assert gain({slow: LATE, fast: SOON}) == 2
     assert gain({slow: table(0, 0, 0, 0.1), fast: SOON}) == 3
     assert gain({slow: LATE, fast: NEVER}) == Never(10)
+
+
+def test_a_spread_counts_what_never_came_as_later_than_all():
+    assert page.spread([300, 100, 200]) == "200 (100 to 300)"
+    assert page.spread([100, None, 200]) == "200 (100 to never)"
+    assert page.spread([None, None, 200]) == "never (200 to never)"
+    assert page.spread([None]) == "never" and page.spread([5, 5]) == "5"
