@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,31 +41,35 @@ class Remedy:
         label: as on the picture.
         source: where it is from; its own setting, where the grid holds it.
         change: of the configuration, whatever the cell.
-        field: of the configuration that is its strength; None: it has none but the learning rate.
+        of: the field of the configuration that is its strength; None: it has none but the rate.
         strengths: {task: the values tried}.
         unit: of the strength, as on the picture.
         of_loss: it changes loss, penalty or start, not what the optimizer does with a gradient.
+        of_task: {task: what it changes there, beside `change`}.
     """
 
     label: str
     source: str
     change: Mapping[str, object]
-    field: str | None = None
+    of: str | None = None
     strengths: Mapping[str, tuple[float, ...]] | tuple[float, ...] = ()
     unit: str = ""
     of_loss: bool = False
+    of_task: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def tried(self, task: str) -> tuple:
-        if self.field is None:
+        if self.of is None:
             return (None,)
-        of = self.strengths
-        return of[task] if isinstance(of, Mapping) else of
+        tried = self.strengths
+        return tried[task] if isinstance(tried, Mapping) else tried
 
 
 _STABLE = {"loss_function": "stablemax", "stablemax_precision": 32}
 _ORTHO = {"orthogonal_gradients": True}
 _MUON = {"optimizer": "Muon"}
 _L2 = {"optimizer": "Adam"}  # whose decay is a term of the gradient
+# On addition figure 6c's: Grokfast's own take the weights of this MLP to 0.
+_ADD_L2 = {"add": {"weight_decay": 3e-4}}
 _DECAYS = {"add": (1.0, 4.0), "div": (0.3, 1.0)}
 # The strengths hold each source's own value where it names one.
 REMEDIES = {
@@ -93,16 +97,17 @@ REMEDIES = {
     "ortho_stablemax": Remedy("⊥AdamW, StableMax", "the paper", _ORTHO | _STABLE),
     "grokfast_ema": Remedy(
         "Grokfast EMA", "Lee et al. 2024: α 0.98, λ 2, Adam with L2 0.005",
-        {"gradient_filter": "ema", "filter_decay": 0.98} | _L2 | {"weight_decay": 0.005},
-        "filter_strength", (2.0, 5.0), "λ",
+        {"gradient_filter": "ema", "filter_decay": 0.98} | _L2,
+        "filter_strength", (2.0, 5.0), "λ", of_task=_ADD_L2 | {"div": {"weight_decay": 0.005}},
     ),
     "grokfast_ma": Remedy(
         "Grokfast MA", "Lee et al. 2024: window 100, λ 5, Adam with L2 0.01",
-        {"gradient_filter": "ma", "filter_window": 100} | _L2 | {"weight_decay": 0.01},
-        "filter_strength", (2.0, 5.0), "λ",
+        {"gradient_filter": "ma", "filter_window": 100} | _L2,
+        "filter_strength", (2.0, 5.0), "λ", of_task=_ADD_L2 | {"div": {"weight_decay": 0.01}},
     ),
     "l2": Remedy(
-        "Adam, L2", "Grokfast's, without its filter", _L2, "weight_decay", (0.005, 0.01), "L2"
+        "Adam, L2", "Grokfast's, without its filter", _L2, "weight_decay",
+        {"add": (3e-4, 1e-3), "div": (0.005, 0.01)}, "L2",
     ),
     "muon": Remedy(
         "Muon", "Jordan 2024; torch.optim.Muon: decay 0.1", _MUON, "weight_decay", (0.0, 0.1),
@@ -163,7 +168,7 @@ CHOSEN: dict[tuple[str, str], Cell] = {
     ("add", "ortho_stablemax"): (0.03, None),
     ("add", "grokfast_ema"): (0.003, 2.0),
     ("add", "grokfast_ma"): (0.003, 2.0),
-    ("add", "l2"): (0.003, 0.005),
+    ("add", "l2"): (0.003, 0.0003),
     ("add", "muon"): (0.03, 0.1),
     ("add", "muon_stablemax"): (0.03, 0.1),
     ("div", "adamw"): (0.0003, None),
@@ -187,7 +192,7 @@ CHOSEN: dict[tuple[str, str], Cell] = {
 def cells(task: str, name: str) -> tuple[Cell, ...]:
     """The grid of a remedy: at most six pairs of learning rate and strength."""
     of, remedy = TASKS[task], REMEDIES[name]
-    rates = (of.lowest, *of.rates) if remedy.field is None else of.rates
+    rates = (of.lowest, *of.rates) if remedy.of is None else of.rates
     return tuple((lr, strength) for lr in rates for strength in remedy.tried(task))
 
 
@@ -195,13 +200,14 @@ def _spell(number: float) -> str:
     return f"{number:g}".replace(".", "p").replace("-", "m")
 
 
-def _change(name: str, cell: Cell) -> dict:
+def _change(task: str, name: str, cell: Cell) -> dict:
     remedy, (lr, strength) = REMEDIES[name], cell
-    return {**remedy.change, "lr": lr} | ({remedy.field: strength} if remedy.field else {})
+    own = {**remedy.change, **remedy.of_task.get(task, {}), "lr": lr}
+    return own | ({remedy.of: strength} if remedy.of else {})
 
 
 def _shown(task: str, name: str) -> Run:
-    of, change = TASKS[task], _change(name, CHOSEN[task, name])
+    of, change = TASKS[task], _change(task, name, CHOSEN[task, name])
     return Run(
         name=f"remedies_{task}_{name}",
         config=replace(of.config, **change),
@@ -210,7 +216,7 @@ def _shown(task: str, name: str) -> Run:
 
 
 def _cell(task: str, name: str, cell: Cell) -> Run:
-    of, change = TASKS[task], _change(name, cell)
+    of, change = TASKS[task], _change(task, name, cell)
     numbers = "_".join(_spell(number) for number in cell if number is not None)
     looked_at = task == "add" and name in ("decay", "ortho")
     return Run(

@@ -21,7 +21,7 @@ def differences(config, other):
 @pytest.mark.parametrize(("task", "name"), EACH)
 def test_a_remedy_changes_of_the_baseline_what_it_names_and_the_rate(task, name):
     remedy, base = REMEDIES[name], RUNS[task, "adamw"]
-    named = {*remedy.change, remedy.field, "lr"}
+    named = {*remedy.change, *remedy.of_task.get(task, ()), remedy.of, "lr"}
     for form in ("full", "quick"):
         assert differences(RUNS[task, name].at(form), base.at(form)) <= named
     for cell in remedies.cells(task, name):
