@@ -74,7 +74,7 @@ CLAIMS = (
     ),
     Claim(
         panel="11",
-        words="An L1 penalty is no reliable remedy: it does not lead to generalization here",
+        words="An L1 penalty is no reliable remedy: of 1e-5 it does not lead to generalization",
         paper="unreliable; no number",
         source="App. D.1",
         checks=(Within(largest(ADD_L1, TEST), below(0.95)),),

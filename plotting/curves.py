@@ -137,7 +137,7 @@ MOST_NAMED = 6  # runs that are named one by one
 SIZE_WORDS = {"cpu": "CPU size", "quick": "quick look"}  # on a picture
 SAID = {  # fields that these words name by themselves, or that compute nothing
     "modulo", "vocab_size", "train_fraction", "train_samples", "num_epochs", "num_steps",
-    "num_samples", "mnist_images", "log_frequency", "log_every", "log_growth",
+    "num_samples", "mnist_images", "log_frequency", "log_every", "log_growth", "log_dimension",
 }  # fmt: skip
 
 
