@@ -190,8 +190,8 @@ CLAIMS = (
         paper="100 %; 99 % in the picture",
         source=f"{TEXT}; Fig. 6b, {PICTURE}",
         checks=(Within(at(ADD_ORTHOSGD, TEST, 400), at_least(0.98)),),
-        remark="Five seeds were run with the published flags: three end above 99 %, two of them by"
-        " 400, and two end at 79 and 89 %. The published curve is one seed of a method whose"
+        remark="Five seeds were run with the published flags: three end above 99 %, two of them"
+        " have 98 % by 400, and two end at 79 and 89 %. The published curve is one seed of a method whose"
         " pace and end depend on the seed.",
     ),
     Claim(

@@ -35,7 +35,7 @@ ARROWS = {
     "launch": "configuration experiment launching paper related",
     "plots": "configuration experiment judging paper plotting related",
     "claims": "configuration experiment judging paper related",
-    "benchmarks": "configuration datasets experiment launching paper training",
+    "benchmarks": "configuration datasets documents experiment launching paper related training",
 }
 ROOM_AT_THE_ROOT = 12  # Python files
 FLOORS = 8  # modules, one importing the next when it runs

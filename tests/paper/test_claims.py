@@ -17,6 +17,7 @@ from judging.verdicts import Evidence, judge
 from metrics import COLUMNS
 from paper.figure_12 import effective_frequencies
 from plotting.curves import RESULTS
+from related import remedies
 from training.session import Session
 
 EVERY = [*CLAIMS, *RELATED_CLAIMS]
@@ -57,10 +58,11 @@ def test_claims_are_told_apart():
 
 def test_every_figure_has_claims_in_the_order_of_the_figures():
     figures = [c.figure for c in EVERY]
-    assert list(dict.fromkeys(figures)) == list(CATALOG.all)
+    judged = [id for id, figure in CATALOG.all.items() if figure not in remedies.GRIDS]
+    assert list(dict.fromkeys(figures)) == judged
     for figure, least in {"1": 7, "2": 8, "3": 2, "4": 5, "6": 6}.items():
         assert figures.count(figure) >= least, figure
-    assert min(map(figures.count, CATALOG.related)) >= 3
+    assert min(figures.count(id) for id in judged if id in CATALOG.related) >= 3
 
 
 def rising_run(config, columns, folder):

@@ -3,6 +3,7 @@
 The values of the presets are typed here from the description of the systems, not read from ours.
 """
 
+import re
 from dataclasses import asdict, fields, replace
 from math import ceil
 
@@ -265,10 +266,13 @@ def test_the_mnist_runs_differ_in_what_is_compared():
 # ---------------------------------------------------------------------------------- sizes
 
 
-def test_the_nine_figures_stand_behind_those_of_the_paper_and_have_all_sizes():
+STUDY = ("remedies", "remedies-grid-add", "remedies-grid-div")
+
+
+def test_the_figures_stand_behind_those_of_the_paper_and_have_all_sizes():
     assert list(CATALOG.related) == [
         "division", "s5", "architectures", "optimizers", "k-sum", "delay-map", "landscape",
-        "mnist", "dimension",
+        "mnist", "dimension", *STUDY,
     ]  # fmt: skip
     for figure in CATALOG.related.values():
         ids = [panel.id for panel in figure.panels]
@@ -285,7 +289,9 @@ def test_a_name_stands_for_one_run_and_a_configuration_for_one_name():
     assert len({id(run) for run in runs}) == len(RELATED_RUNS)
     assert not RELATED_RUNS.keys() & PAPER_RUNS.keys()
     for size in ("full", "cpu"):
-        forms = [r.at(size) for r in RELATED_RUNS.values() if r.kept_as(size) == size]
+        # What the study of remedies shows is a cell of its grid, on other seeds.
+        runs = [r for n, r in RELATED_RUNS.items() if not re.match("remedies_(add|div)_", n)]
+        forms = [r.at(size) for r in runs if r.kept_as(size) == size]
         assert len(set(forms)) == len(forms)
 
 
@@ -313,7 +319,7 @@ def core_minutes(figures, size) -> float:
 def test_quick_looks_take_minutes_and_cpu_sizes_less_than_an_hour_on_two_cores():
     figures = CATALOG.related.values()
     assert core_minutes(figures, "quick") < 15
-    for figure in figures:
+    for figure in (f for f in figures if f.id not in STUDY):  # hours: docs/remedies.md
         jobs = plan.plan([figure], size="cpu", root="r")
         assert progress.makespan([job.seconds for job in jobs], 2) < 3600, figure.id
 
@@ -374,7 +380,7 @@ def test_a_figure_leaves_out_what_a_size_does_not_have():
 
 def test_a_figure_is_shown_as_full_where_nothing_is_smaller():
     assert {f.id for f in CATALOG.all.values() if f.shown_as("cpu") == "full"} == {
-        *CATALOG.paper, "division", "k-sum",
+        *CATALOG.paper, "division", "k-sum", *STUDY,
     }  # fmt: skip
     assert {f.shown_as("quick") for f in CATALOG.all.values() if f.runs} == {"quick"}
     fewer = replace(CATALOG.related["division"], seeds={"full": (1, 2), "cpu": (1,)})
