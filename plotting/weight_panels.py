@@ -100,7 +100,9 @@ def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D
     table = pandas.read_csv(found[0] / runs.LANDSCAPE).pivot(index="b", columns="a", values=column)
     paths = pandas.read_csv(found[0] / runs.PATHS)
     color_of = _draw_loss(axes, table, label)
-    drawn = [_draw_path(axes, line, paths, column, color_of) for line in lines]
+    seed = found[0].name
+    losses = [_losses(line, seed, column) for line in lines]
+    drawn = [_draw_path(axes, *of, paths, color_of) for of in zip(lines, losses, strict=True)]
     _draw_arrow(axes, paths[paths["run"] == paths["run"].iloc[0]].iloc[-1])
     axes.set(xlabel="1st principal direction", ylabel="2nd principal direction")
     axes.locator_params(nbins=5)
@@ -131,7 +133,13 @@ def _draw_loss(axes, table: pandas.DataFrame, label: str):
     return lambda loss: filled.cmap(filled.norm(math.log10(max(loss, low))))
 
 
-def _draw_path(axes, line: Line, paths, column: str, color_of) -> Line2D | None:
+def _losses(line: Line, seed: str, column: str) -> list[float]:
+    """The first and the last loss of the seed whose path is drawn."""
+    of = next((r for r in line.replicates if r.folder.name == seed), line.replicates[0])
+    return of.metrics[column].iloc[[0, -1]].tolist()
+
+
+def _draw_path(axes, line: Line, own: list[float], paths, color_of) -> Line2D | None:
     """A smooth curve through the recorded points, which are dots; start and end are marked.
 
     They are filled with the run's own loss: off the plane it is another than the plane's.
@@ -142,7 +150,6 @@ def _draw_path(axes, line: Line, paths, column: str, color_of) -> Line2D | None:
     points = path[["a", "b"]].to_numpy()
     axes.plot(*smooth(points).T, color=line.color)
     axes.plot(*points.T, ".", color=line.color, markersize=4)
-    own = line.replicates[0].metrics[column].iloc
     for mark, k in (("o", 0), ("s", -1)):
         axes.plot(*points[k], mark, color=line.color, markerfacecolor=color_of(own[k]),
                   markersize=9, markeredgewidth=1.6, zorder=4)  # fmt: skip

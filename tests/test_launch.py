@@ -23,7 +23,8 @@ from paper.figure_6 import TRANSFORMER
 from paper.settings import MLP, PARITY, QUICK_MLP, STABLEMAX
 
 RELATED = "division, s5, architectures, optimizers, k-sum, delay-map, landscape, mnist, dimension"
-CHOICES = f"{', '.join(map(str, range(1, 17)))}, controls, {RELATED}, related, all"
+STUDY = "remedies, remedies-grid-add, remedies-grid-div"
+CHOICES = f"{', '.join(map(str, range(1, 17)))}, controls, {RELATED}, {STUDY}, related, all"
 FIGURE_1 = ["add_orthoadamw", "add_stablemax", "add_softmax64"]
 
 
@@ -266,7 +267,7 @@ def test_list_sums_up_long_grids_unless_they_are_named(launcher):
     assert "cpu    12 runs, 0 finished, at most" in summed
     assert "full  108 runs, 0 finished, at most" in summed
     assert "--list --figures delay-map" in summed
-    assert launcher.run("--list", "--figures", "related").stdout.count("one by one") == 4
+    assert launcher.run("--list", "--figures", "related").stdout.count("one by one") == 7
     shown = launcher.run("--list", "--figures", "delay-map").stdout
     rows = [line.split() for line in shown.splitlines() if line.startswith("  div_power_")]
     assert [r[0] for r in rows] == [run.name for run in grid.runs]

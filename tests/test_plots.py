@@ -819,7 +819,7 @@ def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
 def test_runs_that_differ_in_their_share_alone_are_told_in_one_line():
     runs_ = CATALOG.related["dimension"].at("cpu").runs
     assert curves.settings_of(runs_, "cpu") == [
-        "addition mod 197, 20 %, 40 %, 50 % of the pairs, 8,000 steps, log_dimension 200"
+        "addition mod 197, 20 %, 40 %, 50 % of the pairs, 8,000 steps"
     ]
 
 
