@@ -20,7 +20,7 @@ from documents.remedies import UPDATE_TIMES
 from related import remedies
 from training.session import Session
 
-WARM_UP, TURNS, UPDATES = 110, 15, 10
+WARM_UP, TURNS, UPDATES = 110, 8, 10
 
 
 def measure(task: str) -> dict[str, float]:
