@@ -441,7 +441,7 @@ def _named(figure: Figure, names: list[str]) -> str:
     first, parts = {}, []
     for panel, letter in zip(figure.panels, letters, strict=True):
         for curve in panel.curves:
-            first.setdefault(curve.run.name, (letter, curve.label))
+            first.setdefault(curve.run.name, (letter, curve.label.replace("\n", " ")))
     for letter, found in itertools.groupby((first[name] for name in names), lambda x: x[0]):
         parts.append(f"{letter} {some_names((label for _, label in found), '; ')}")
     return ", ".join(parts)
