@@ -225,7 +225,9 @@ def draw_figure(
             entries = [e for e in entries if len(lines) > 1 or e.get_label() != panel.title]
             _name_panel(axes[0], panel, letter, lines, size, per_panel, wide / columns)
             drawn.append((axes, entries))
-        _share_y([(p, axes) for p, (axes, _) in zip(figure.panels, drawn, strict=True)])
+        pairs = [(p, axes) for p, (axes, _) in zip(figure.panels, drawn, strict=True)]
+        _share_y(pairs)
+        _share_colours(pairs)
         arrange(picture, drawn, head, told, foot, heights, columns, bar)
     return picture
 
@@ -288,6 +290,21 @@ def _share_y(panels):
     limits = [axes.get_ylim() for axes in tops]
     for axes in tops:
         axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _share_colours(panels):
+    """One colour is one loss in all surfaces of a kind: their ranges are to be compared."""
+    for kind, row in itertools.product(("surface", "surface_filter"), (0, 1)):
+        filled = [
+            shape
+            for panel, axes in panels
+            if panel.kind == kind
+            for shape in axes[row].collections
+            if getattr(shape, "filled", False)
+        ]
+        levels = [level for shape in filled for level in shape.levels]
+        for shape in filled:
+            shape.set_clim(min(levels), max(levels))
 
 
 def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> list:

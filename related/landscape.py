@@ -39,7 +39,7 @@ PANELS = tuple(
             "norm 1 per tensor",
             Panel(
                 id="landscape attention",
-                title="Norm of query, key and value, first layer",
+                title="Norm of QKV, first layer",
                 kind="attention_norm",
                 curves=_ALL,
             ),

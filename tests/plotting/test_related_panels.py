@@ -366,6 +366,21 @@ def test_a_surface_is_the_loss_of_its_table_with_range_and_centre(kind, file, ot
     assert xs == pytest.approx(0.5)  # accuracy 1 - 0.1 |a| is 95 % there
 
 
+def test_one_colour_is_one_loss_in_the_surfaces_of_a_figure(places):
+    panels = []
+    for name, factor in (("flat", 1.0), ("steep", 3.0)):
+        run = places.write(name, BASE, **LATE)
+        surface(places, run, runs.SURFACES["tensor"], factor)
+        curve = declared.Curve(run=run, label=name)
+        panels.append(declared.Panel(id=name, title=name, kind="surface", curves=(curve,)))
+    figure = declared.Figure(id="x", title="x", claim="", panels=tuple(panels))
+    picture = plots.draw_figure(figure, **places.roots)
+    filled = [c for axes in picture.axes for c in axes.collections if getattr(c, "filled", 0)]
+    shades = [c.cmap(c.norm(1.5)) for c in filled[::2]]  # of the training loss
+    assert len(shades) == 2 and shades[0] == shades[1]
+    assert filled[0].levels[-1] < filled[2].levels[-1] == filled[2].norm.vmax
+
+
 def test_the_first_seed_with_a_surface_is_drawn_and_named(places):
     places.write("late", BASE, seed=43, **LATE)
     run = places.write("late", BASE, **LATE)
