@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -207,7 +206,7 @@ def settings_of(drawn, size: str) -> list[str]:
     """The settings of several runs in few lines: one a run, or what the runs of a grid have.
 
     A grid is told as a whole, such as "division mod 47, division mod 97; 50 % of the pairs;
-    at most 4,000 steps, at most 8,000 steps; lr 0.02 (6 of 18 runs)".
+    at most 4,000 steps, at most 8,000 steps; lr 0.02 (6 of 18 runs), warmup_steps 230, 370".
     """
     each = [settings(run, size) for run in drawn]
     lines = list(dict.fromkeys(", ".join(words) for words in each))
@@ -219,10 +218,14 @@ def settings_of(drawn, size: str) -> list[str]:
     columns = [words[:3] for words in each]
     parts = [", ".join(dict.fromkeys(column)) for column in zip(*columns, strict=True)]
     parts[1] = _shares(drawn, size)
-    others = Counter(word for words in each for word in words[3:])
+    others = {}
+    for word in (word for words in each for word in words[3:]):
+        others.setdefault(word.rpartition(" ")[0], []).append(word.rpartition(" ")[2])
+    said = [f"{name} {', '.join(unique(values))}" for name, values in others.items()]
+    counts = [len(values) for values in others.values()]
     parts += [
-        ", ".join(w if n == len(each) else f"{w} ({n} of {len(each)} runs)"
-                  for w, n in others.items())
+        ", ".join(text if n == len(each) else f"{text} ({n} of {len(each)} runs)"
+                  for text, n in zip(said, counts, strict=True))
     ]  # fmt: skip
     return ["; ".join(filter(None, parts))]
 
