@@ -286,12 +286,9 @@ _REMARKS = {
     " seeds: Muon fits the training set at 214 to 248 updates where AdamW with decay needs 627, and"
     " generalizes at 2,900 to 3,350 where that needs 926 to 1,000. It is sooner to fit and later to"
     " grok.",
-    (
-        "div",
-        "filter",
-    ): "L2 alone was searched over two rates and two strengths, the filters over"
-    " two rates and two λ, each at its source's L2. MA, with 0.01, is 57 and 250 updates sooner than L2"
-    " alone, EMA, with 0.005, 918 and 1,450 later: one of the two filters helps here.",
+    ("div", "filter"): "L2 alone was searched over two rates and two strengths, the filters over"
+    " two rates and two λ, each at its source's L2. MA, with 0.01, is 57 and 250 updates sooner"
+    " than L2 alone, EMA, with 0.005, 918 and 1,450 later: one of the two filters helps here.",
     ("div", "stablemax"): "Three rates were searched and the best run on three seeds: 2 to 3 % of"
     " the test set after 5,000 updates, as under softmax. Whether this decoder groks later without"
     " decay was not run.",
