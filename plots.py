@@ -75,6 +75,7 @@ from plotting.curves import (
 from plotting.layout import FOOT, HEAD, arrange, mark_ends, show_hidden
 from plotting.panels import (
     ALERT,
+    EXTENDED,
     FACT,
     GREY,
     KIND,
@@ -275,7 +276,7 @@ def _colors(panels) -> dict:
             colors |= {(panel.id, x): shades(p) for x, p in zip(own, places, strict=True)}
             continue
         taken = {of_label[x] for x in own if x in of_label}
-        free = itertools.chain([c for c in PALETTE if c not in taken], itertools.cycle(PALETTE))
+        free = itertools.chain([c for c in EXTENDED if c not in taken], itertools.cycle(PALETTE))
         for label in own:
             if label not in of_label:
                 of_label[label] = next(free)

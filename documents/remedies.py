@@ -61,7 +61,7 @@ def _row(task: str, name: str) -> tuple:
         show(ends["softmax_collapse"], "percent"),
         f"{ends['weight_norm']:.3g}",
         f"{ms:.1f}",
-        f"{middle * ms / 1000:.2g}" if middle < math.inf else "",
+        f"{float(f'{middle * ms / 1000:.2g}'):g}" if middle < math.inf else "",
     ), (middle, -there, -ends["test_accuracy"])
 
 

@@ -9,6 +9,7 @@ import numpy
 from matplotlib.lines import Line2D
 
 from plotting.panels import (
+    EXTENDED,
     GREY,
     KIND,
     PALETTE,
@@ -25,7 +26,6 @@ from plotting.panels import (
 
 GENERALIZED = 0.95  # test accuracy at which a run of the sweep counts as generalizing
 STYLES = ("-", "--", "-.", ":")
-TENSORS = (*PALETTE, "#8B5A2B", "#7F3C8D", "#999933")  # more than the palette: no two alike
 
 
 # ---------------------------------------------------------------------------------- figure 5
@@ -81,8 +81,8 @@ def draw_nlm_cosine(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         tensors.sort(key=lambda c: c.endswith("bias"))
         names = [c.removeprefix(prefix) for c in tensors]
         for i, (column, name) in enumerate(zip(tensors, names, strict=True)):
-            color = TENSORS[i % len(TENSORS)]
-            shown = STYLES[(2 * k + i // len(TENSORS)) % len(STYLES)]
+            color = EXTENDED[i % len(EXTENDED)]
+            shown = STYLES[(2 * k + i // len(EXTENDED)) % len(STYLES)]
             plot_median(top, replace(line, color=color), column, linestyle=shown)
             entries.append(entry(f"{of_run}{tensor_name(name, names)}", color, shown))
         epoch = line.first_epoch("train_accuracy", 1.0)

@@ -30,6 +30,7 @@ FEW = 5  # seeds from which on a band shows the quartiles and not the range
 
 # Okabe and Ito's colours: told apart with every common form of colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+EXTENDED = (*PALETTE, "#8B5A2B", "#7F3C8D", "#999933")  # where more must be told apart
 GREY, ALERT = "#666666", "#B00020"
 AIDS = "aids"  # gid of what is drawn beside the curves: stripes, ends, published points
 STYLE = {
