@@ -150,7 +150,7 @@ def verdicts() -> str:
 def older_softmax() -> str:
     """Which published softmax runs are older than the field `half_softmax`."""
     found = {}
-    for path in sorted((ROOT / "results").glob("*/seed_*/config.json")):
+    for path in sorted((ROOT / "results").rglob("seed_*/config.json")):
         settings = json.loads(path.read_text())
         if settings["loss_function"] == "cross_entropy" and "half_softmax" not in settings:
             found[path.parent.parent.name] = settings
