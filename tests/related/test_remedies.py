@@ -6,6 +6,7 @@ import pandas
 import pytest
 
 from documents import remedies as page
+from experiment.quantity import Never
 from related import remedies
 from related.remedies import CELLS, CHOSEN, REMEDIES, RUNS, TASKS
 
@@ -83,6 +84,14 @@ def test_cells_rank_by_seeds_that_got_there_then_by_time_then_by_accuracy(better
 def test_of_equal_cells_the_first_is_chosen():
     of = {cell: [SOON, LATE] for cell in remedies.cells("add", "decay")}
     assert remedies.best_cell("add", "decay", of) == remedies.cells("add", "decay")[0]
+
+
+def test_a_gain_is_how_many_times_sooner_and_at_least_the_budget_of_a_run_that_never_got_there():
+    slow, fast = RUNS["add", "adamw"], RUNS["add", "muon"]
+    gain = remedies.gain(slow, fast).of
+    assert gain({slow: LATE, fast: SOON}) == 2
+    assert gain({slow: table(0, 0, 0, 0.1), fast: SOON}) == 3
+    assert gain({slow: LATE, fast: NEVER}) == Never(10)
 
 
 def test_a_spread_counts_what_never_came_as_later_than_all():
