@@ -81,3 +81,11 @@ def test_test_accuracy_alone_is_drawn_over_steps_in_percent(places):
     assert style == "-" and curves_of(axes, color) == [
         ([0, 300, 600, 900, 1_200], pytest.approx([0, 0, 97, 100, 100]))
     ]
+
+
+def test_eight_curves_of_a_panel_have_eight_colours_and_each_panel_its_own_legend(places):
+    drawn = [(places.write(f"r{k}", test_accuracy=[0, 0.1, 0.2, 0.3, k / 10]), f"curve {k}")
+             for k in range(8)]  # fmt: skip
+    axes = places.draw("test_accuracy_log", *drawn)
+    entries = {name: look for name, look in legend(axes).items() if name.startswith("curve")}
+    assert len(entries) == len({color for color, _ in entries.values()}) == 8

@@ -110,6 +110,12 @@ def test_a_log_axis_begins_shortly_before_anything_happens(places):
     slow = {"train_accuracy": [0, 0, 0, 0.6, 1], "test_accuracy": [0, 0.01, 0.02, 0.02, 0.1]}
     axes = places.draw("accuracy_log", (places.write("slow", BASE, **slow), "slow"))
     assert axes.get_xlim() == pytest.approx((300, 1.05 * 1_200))  # a third of step 900
+    assert "thin: every row; thick: running median" not in labels(axes)
+
+
+def test_a_log_axis_shows_nothing_left_of_the_first_row_that_it_can_show(places):
+    axes = places.draw("accuracy_log", (places.write("soon", BASE, **SOON), "soon"))
+    assert axes.get_xlim()[0] == pytest.approx(300)  # moved by then; from when on is not known
 
 
 def test_many_rows_on_a_log_axis_are_a_running_median_over_a_faint_whole(places):
@@ -124,6 +130,17 @@ def test_many_rows_on_a_log_axis_are_a_running_median_over_a_faint_whole(places)
     assert len(x) < 110 and max(x) == pytest.approx(400, rel=0.06)
     faint = [line for line in aids(axes) if line.get_linestyle() == "-"]
     assert faint[0].get_ydata().tolist() == pytest.approx([100 * v for v in accuracy])
+    assert "thin: every row; thick: running median" in labels(axes)
+
+
+def test_equal_families_stand_side_by_side(places):
+    drawn = [f for name in "AB" for f in family(places, name, {30: [LATE], 50: [LATE]})]
+    axes = places.draw("best_accuracy", *drawn)
+    dots = {x for line in axes.lines if line.get_marker() == "o" for x in line.get_xdata()}
+    assert len(dots) == 4
+    for share in (30, 50):
+        near = [x for x in dots if abs(x - share) < 5]
+        assert len(near) == 2 and sum(near) / 2 == pytest.approx(share)
 
 
 def test_the_attention_norm_has_a_star_where_test_accuracy_begins_to_rise(places):
