@@ -318,6 +318,17 @@ def test_the_arrow_of_a_single_curve_spans_its_delay(late, shown, places):
     assert [t.get_text() for t in picture.axes[0].texts if t.get_text()] == [shown] * bool(shown)
 
 
+def test_the_foot_names_a_curve_of_other_seeds_by_panel_and_label(places):
+    figure = CATALOG.paper["8"]
+    induced = figure.panels[0].curves[1]
+    for run in figure.runs:
+        for seed in (42, 43, 44) if run == induced.run else (42,):
+            write(places["results_root"], run, seed)
+    foot = plots.draw_figure(figure, **places).texts[-1].get_text()
+    said = f"(a) {induced.label}: seeds 42 to 44, median and range (n = 3)"
+    assert said in foot.replace(" ·\n", " · ") and induced.run.name not in foot
+
+
 def test_the_foot_is_one_line_that_names_the_panels_of_other_seeds(places):
     for run in FIGURE_6.runs:
         for seed in range(42, 47) if run in [c.run for c in FIGURE_6.panels[2].curves] else [42]:
