@@ -6,7 +6,7 @@ import statistics
 from functools import cache
 
 from documents.blocks import ROOT, markdown_table
-from experiment.outcomes import GROKKED, THRESHOLD, grokking_delay, steps_to
+from experiment.outcomes import GROKKED, THRESHOLD, grokking_delay, median_time, steps_to
 from experiment.quantity import show
 from plotting.curves import find_replicates
 from related import remedies
@@ -35,9 +35,9 @@ def update_ms() -> dict[tuple[str, str], float]:
 
 def spread(values) -> str:
     """Median and range; None, never, is later than all."""
-    values = sorted(math.inf if v is None else v for v in values)
-    middle, words = statistics.median(values), []
-    for value in (middle, values[0], values[-1]):
+    words = []
+    values = [math.inf if v is None else v for v in values]
+    for value in (median_time(values), min(values), max(values)):
         words.append(f"{value:,.0f}" if value < math.inf else "never")
     middle, low, high = words
     return middle if low == high else f"{middle} ({low} to {high})"
@@ -48,7 +48,7 @@ def _row(task: str, name: str) -> tuple:
     times = {level: [steps_to(t, level) for t in found] for level in (THRESHOLD, GROKKED)}
     there = len(found) - times[THRESHOLD].count(None)
     ends = {c: statistics.median(float(t[c].iloc[-1]) for t in found) for c in found[0]}
-    middle = statistics.median(math.inf if t is None else t for t in times[THRESHOLD])
+    middle = median_time(times[THRESHOLD])
     ms = update_ms()[task, name]
     _, _, setting = remedies.cell_label(task, name, cell).partition(": ")
     return (

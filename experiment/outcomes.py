@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from bisect import bisect_left
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -123,6 +124,11 @@ def steps_to(table: pandas.DataFrame, level: float = GROKKED, column: str = TEST
     """The first step with a column at `level` or above it; None: never."""
     row = first_row(table, column, level)
     return None if row is None else float(row["step"])
+
+
+def median_time(times: Iterable[float | None]) -> float:
+    """The median of times, of which None, never, is later than all; inf: never."""
+    return statistics.median(math.inf if time is None else time for time in times)
 
 
 def frequencies_holding(shares, level: float = 0.9) -> int:

@@ -2,12 +2,12 @@
 
 import math
 import re
-import statistics
 from dataclasses import replace
 
 import numpy
 from matplotlib.lines import Line2D
 
+from experiment.outcomes import median_time
 from plotting.panels import (
     EXTENDED,
     GREY,
@@ -147,16 +147,12 @@ def draw_absorption(axes, lines: list[Line], end: int | None) -> list[Line2D]:
 # ---------------------------------------------------------------------------------- figure 15
 
 
-def epochs_to(line: Line, level: float = GENERALIZED) -> tuple[list[float], int]:
-    """(first epoch at which each replicate has this test accuracy, number that never has)."""
+def epochs_to(line: Line, level: float = GENERALIZED) -> tuple[list[float], int, float]:
+    """First epochs of the replicates at this test accuracy, how many never are, the median."""
     alone = [
         replace(line, replicates=[r]).first_epoch("test_accuracy", level) for r in line.replicates
     ]
-    return [e for e in alone if e is not None], alone.count(None)
-
-
-def _median(reached: list[float], missed: int) -> float:
-    return statistics.median([*reached, *[math.inf] * missed])
+    return [e for e in alone if e is not None], alone.count(None), median_time(alone)
 
 
 def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
@@ -180,10 +176,10 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     for (optimizer, lr, _), family in families.items():
         color, points = colors[lr], []
         for line in sorted(family, key=lambda x: x.config.weight_decay):
-            reached, missed = epochs_to(line)
+            reached, missed, middle = epochs_to(line)
             decay = line.config.weight_decay
-            if _median(reached, missed) < math.inf:
-                points.append((decay, _median(reached, missed), *spread(numpy.array(reached))))
+            if middle < math.inf:
+                points.append((decay, middle, *spread(numpy.array(reached))))
             if missed:
                 of = len(line.replicates)
                 seeds = f" by {missed} of {of} seeds" if of > 1 else ""
@@ -196,8 +192,7 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             top.errorbar(x, y, yerr=bars, color=color, marker="o", markersize=6, capsize=3)
         entries.append(entry(f"{optimizer}, lr {lr:g}", color))
     for line in levels:
-        reached, missed = epochs_to(line)
-        middle = _median(reached, missed)
+        reached, missed, middle = epochs_to(line)
         if middle == math.inf:
             text = f"{line.label}: not reached in {line.config.num_epochs:,} epochs"
             entries.append(entry(text, style="none"))

@@ -9,7 +9,7 @@ import statistics
 import numpy
 from matplotlib.lines import Line2D
 
-from experiment.outcomes import GROKKED, best_within, rise, steps_to
+from experiment.outcomes import GROKKED, best_within, median_time, rise, steps_to
 from plotting.panels import (
     GREY,
     PERCENT,
@@ -148,7 +148,7 @@ def draw_steps_to_level(axes, lines: list[Line], end: int | None) -> list[Line2D
             if len(here) < len(times):
                 top.plot(share + aside, line.config.total_steps, "^", color=color, markersize=9,
                          markerfacecolor="white", markeredgewidth=1.8, zorder=4)  # fmt: skip
-            middle = statistics.median(numpy.inf if t is None else t for t in times)
+            middle = median_time(times)
             medians.append((share, middle if numpy.isfinite(middle) else numpy.nan))
         top.plot(*zip(*medians, strict=True), color=color)
         entries.append(entry(label, color))

@@ -23,6 +23,7 @@ from experiment.outcomes import (
     frequencies_holding,
     grokking_delay,
     learned_dimension,
+    median_time,
     outcome,
     plateau,
     rise,
@@ -149,6 +150,19 @@ def test_steps_to_a_level_are_the_first_ones_or_none():
 
 # Fitted at step 60 with 0.2 right; waits at 0.3; best 1.0; half way from 0.2: 0.6, at step 180.
 WAITS = table(train=[0, 0.5, 1, 1, 1, 1, 1, 1], test=[0, 0.1, 0.2, 0.3, 0.32, 0.39, 0.7, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("times", "median"),
+    [
+        ((7.0, None, 3.0), 7.0),  # never is last, wherever it stands
+        ((None, 3.0, None), math.inf),
+        ((3.0, 5.0), 4.0),
+        ((3.0, None), math.inf),  # beside never there is no middle
+    ],
+)
+def test_in_a_median_never_is_later_than_all(times, median):
+    assert median_time(times) == median
 
 
 def test_the_plateau_is_the_median_between_fitting_and_half_the_rise():
