@@ -16,6 +16,7 @@ import pytest
 from house import CATALOG, RELATED_RUNS
 from made_runs import derive
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure as Canvas
 from pictures import aids, rewrite, texts, write
 
 import plots
@@ -25,7 +26,7 @@ from experiment.figure import Curve, Figure, Panel, Run
 from paper.figure_1 import ADD_ORTHOADAMW, ADD_SOFTMAX64, ADD_STABLEMAX
 from paper.figure_2 import COLLAPSE_RUNS
 from paper.figure_4 import PRODUCT_STABLEMAX
-from plotting import curves, panels
+from plotting import curves, layout, panels
 from plotting.published import differences
 
 ROOT = Path(plots.__file__).resolve().parent
@@ -368,6 +369,26 @@ def test_a_legend_inside_the_axes_covers_no_curve_and_one_without_room_is_below(
     full, _ = one_panel(places, [high], "full")
     full.figure.draw_without_rendering()
     assert full.get_legend().get_window_extent().y1 < full.bbox.y0
+
+
+def test_a_legend_keeps_off_the_faint_rows_behind_a_running_median():
+    axes = Canvas().subplots()
+    for left, right in ((0, 0.45), (0.55, 1)):
+        axes.plot(numpy.linspace(left, right, 400), [0, 1] * 200, gid=panels.AIDS if left else None)
+    assert layout.room(axes, (4, 4), (1, 1)) is None  # too wide for what is free between them
+    axes.lines[1].remove()
+    x, _ = layout.room(axes, (4, 4), (1, 1))
+    assert x > 0.45
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_of_equal_dashed_curves_one_is_seen_at_every_place(count):
+    place = numpy.linspace(0, 30, 997)
+    seen = numpy.zeros(len(place), int)
+    for k in range(count):
+        offset, (on, off) = panels.dashes(k, count)
+        seen += (place + offset) % (on + off) < on
+    assert (seen == 1).all()
 
 
 @pytest.mark.parametrize("which, letters", [
