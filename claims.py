@@ -23,7 +23,6 @@ if __name__ == "__main__":
 
 import csv
 import json
-import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -79,10 +78,12 @@ def select(catalog: Catalog, words) -> list[Claim]:
     """
     if words is None:
         return [c for f in catalog.figures() for c in f.checks]
-    wanted = [w for w in re.split(r"[,\s]+", " ".join(words)) if w]
+    every = [c for f in catalog.all.values() for c in f.checks]
+    panels = {c.panel for c in every}
+    parts = [" ".join(part.split()) for part in " ".join(words).split(",")]
+    wanted = [w for part in parts for w in ([part] if part in panels else part.split())]
     if not wanted:
         raise ValueError(f"--figures '' is empty; choose from {catalog.choices}, or drop it")
-    every = [c for f in catalog.all.values() for c in f.checks]
     chosen = []
     for word in wanted:
         panel = [c for c in every if word in (c.panel, c.panel.split()[0])]

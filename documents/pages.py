@@ -110,9 +110,9 @@ def _section(figure: Figure) -> list[str]:
         picture(figure, "figures"),
         "",
         f"*Claim.* {figure.claim}",
-        "",
-        f"{summary(judgements()[figure.id])}.",
     ]
+    if judgements()[figure.id]:
+        lines += ["", f"{summary(judgements()[figure.id])}."]
     for panel, found in groupby(judgements()[figure.id], key=lambda j: j.claim.panel):
         numbered = list(enumerate(found, 1))
         rows = [

@@ -31,7 +31,7 @@ from documents.blocks import ROOT, fewer_colours
 from experiment.catalog import Catalog
 from experiment.figure import Figure, Run, asked_size, size_flag
 from judging import readings
-from judging.tables import checks_held, summary, with_units
+from judging.tables import checks_held, remark_on, summary, with_units
 from judging.verdicts import VERDICTS, Evidence, Judgement, judge
 from plotting.curves import Replicate
 
@@ -110,9 +110,13 @@ def details(title: str, content: str) -> str:
 
 
 def claim(judgement: Judgement) -> str:
-    """A claim with its verdict, the paper's numbers and ours; bounds and sources fold out."""
+    """A claim with its verdict, the paper's numbers and ours; bounds and sources fold out.
+
+    One that fails says what was tried.
+    """
     of = judgement.claim
     rows = {"paper": of.paper, "measured": judgement.measured}
+    tried = f"<p>{escape(remark_on(judgement))}</p>" if remark_on(judgement) else ""
     more = {"held to": of.held_to, "source": of.source, "runs": judgement.provenance}
 
     def pairs(said):
@@ -126,7 +130,7 @@ def claim(judgement: Judgement) -> str:
         f'<article class="claim {judgement.verdict.replace(" ", "-")}">'
         f"<p><b>{escape(of.panel)}</b> {escape(of.words)}:"
         f' <span class="verdict">{judgement.verdict}</span></p>\n'
-        f"{pairs(rows)}{details('bound, source, runs', pairs(more))}</article>"
+        f"{pairs(rows)}{tried}{details('bound, source, runs', pairs(more))}</article>"
     )
 
 
@@ -254,7 +258,7 @@ def pictures(figures: Sequence[Figure], size: str, flags: Sequence[str]) -> dict
     """
     with tempfile.TemporaryDirectory() as place:
         command = [sys.executable, ROOT / "plots.py", "--figures", *(f.id for f in figures), *flags]
-        command += [*size_flag(size), "--dpi", str(DPI), "--out", place]
+        command += ["--published-curves", *size_flag(size), "--dpi", str(DPI), "--out", place]
         if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
             raise ValueError("the figures could not be drawn, see above")
         shown = {f.id: f.shown_as(size) for f in figures}

@@ -228,7 +228,7 @@ def _related_values(line: Line, unit: str, relative: bool) -> dict:
         "curve": line.label,
         "task": task(config),
         "trained on": " ".join(share(config)),
-        "batch": f"{config.batch_size:,}",
+        "batch": "full" if config.full_batch else f"{config.batch_size:,}",
     }
     values |= _ends(line, unit) | {
         "best test %": f"{PERCENT * best_within(metrics):.2f}",
@@ -237,7 +237,7 @@ def _related_values(line: Line, unit: str, relative: bool) -> dict:
         "test ≥ 99 % at": _first(metrics, unit, "test_accuracy", 0.99),
         f"delay at {level} in steps": _number(delay.steps),
         "delay in epochs": _number(delay.epochs),
-        "outcome": outcome(metrics, relative=relative),
+        f"outcome at {level}": outcome(metrics, relative=relative),
     }
     dimension = learned_dimension(metrics)
     if dimension is not None:

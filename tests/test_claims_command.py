@@ -149,6 +149,16 @@ def test_panels_may_be_asked_for():
     ]
 
 
+@pytest.mark.parametrize("panel", ["4 right", "6a subtraction", "controls 1c", "remedies div"])
+def test_a_panel_of_two_words_may_be_asked_for_quoted_or_not(panel):
+    of_panel = [c for f in CATALOG.all.values() for c in f.checks if c.panel == panel]
+    assert claims.select(CATALOG, [panel]) == claims.select(CATALOG, panel.split()) == of_panel
+    assert len(of_panel) and {c.panel for c in claims.select(CATALOG, [f"{panel},2b"])} == {
+        panel,
+        "2b",
+    }
+
+
 def test_related_claims_are_shown_when_they_are_asked_for():
     assert claims.select(CATALOG, None) == CLAIMS
     every = claims.select(CATALOG, ["all"])

@@ -9,7 +9,7 @@ from pictures import write
 
 import launch
 from documents import report
-from judging.verdicts import Evidence, judge
+from judging.verdicts import FAILED, PARTLY, REPRODUCED, Evidence, Judgement, judge
 
 VOID = {"meta", "img", "br"}
 PNG = base64.b64decode(
@@ -87,6 +87,13 @@ def test_the_page_has_every_claim_with_its_numbers_and_verdict(made):
         block = said[start : start + 3000]
         for text in (claim.paper, found.measured, claim.held_to, claim.source, found.provenance):
             assert text in block
+
+
+def test_a_claim_that_fails_says_what_was_tried_and_one_that_holds_does_not():
+    (of,) = (c for c in CATALOG.paper["6"].checks if c.words == "⊥AdamW generalizes")
+    for verdict, says in ((PARTLY, True), (FAILED, True), (REPRODUCED, False)):
+        page = Page(report.claim(Judgement(of, verdict, "80 %", "seed 42")))
+        assert (of.remark in page.text) is says
 
 
 def test_the_page_says_what_the_runs_set_beside_the_defaults(made):

@@ -28,6 +28,14 @@ def test_measured_counts_in_steps_where_runs_are_so_long_in_steps(places):
     assert [row[f"test ≥ {x} % at"] for x in (50, 99)] == [f"{table[k]:,}" for k in (1, 2)]
 
 
+def test_the_batch_is_full_where_an_update_sees_the_whole_training_set(places):
+    for figure in ("remedies", "k-sum"):
+        write(places["runs_root"], CATALOG.all[figure].runs[0])
+    assert {r["batch"] for r in plots.measured("remedies", **places).rows} == {"full"}
+    (row,) = plots.measured("k-sum", **places).rows
+    assert row["batch"] == f"{CATALOG.all['k-sum'].runs[0].config.batch_size:,}"
+
+
 def test_measured_tells_cells_of_a_grid_apart_and_names_delay_and_outcome(places):
     cells = CATALOG.related["delay-map"].at("cpu").runs
     train, test = [0.0, 1.0, 1.0, 1.0, 1.0], [0.0, 0.1, 0.2, 0.2, 0.97]
@@ -44,7 +52,7 @@ def test_measured_tells_cells_of_a_grid_apart_and_names_delay_and_outcome(places
             f"division mod {config.modulo}",
             "50 % of the pairs",
         )
-        assert row["batch"] == str(config.batch_size) and row["outcome"] == outcome
+        assert row["batch"] == str(config.batch_size) and row["outcome at 95 %"] == outcome
         assert row["delay at 95 % in steps"] == f"{steps:,.10g}"
         assert row["delay in epochs"] == f"{epochs:,.10g}"
     assert found.notes[0].startswith("No complete run of cpu/") and " and 5 more" in found.notes[0]
