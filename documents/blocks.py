@@ -5,12 +5,15 @@
 <!-- end -->
 """
 
+import importlib
 import io
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import paper
 from configuration import runs
+from experiment.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = 128  # of a stored picture: a curve's pixels stay, a third of the bytes is left
@@ -45,6 +48,17 @@ def markdown_table(headings, rows, right=()) -> list[str]:
     rule = ["---:" if heading in right else "---" for heading in headings]
     rows = [[str(c).replace("|", "\\|") for c in row] for row in rows]
     return ["| " + " | ".join(row) + " |" for row in [headings, rule, *rows]]
+
+
+def said_of(figure: Figure) -> str:
+    """What the file of one of the bundle's figures says of it: its docstring without the title."""
+    package = "paper" if figure in paper.FIGURES else "related"
+    name = figure.id.replace("-", "_")
+    if name[0].isdigit():
+        name = f"figure_{name}"
+    if not (ROOT / package / f"{name}.py").is_file():
+        name = name.partition("_")[0]  # a file of several figures has the name of the first
+    return importlib.import_module(f"{package}.{name}").__doc__.partition("\n")[2].strip()
 
 
 def fewer_colours(png: bytes) -> bytes:

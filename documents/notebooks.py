@@ -7,7 +7,6 @@ They are run from the published results alone, whatever runs there are beside th
 """
 
 import base64
-import importlib
 import json
 import os
 import sys
@@ -42,25 +41,25 @@ VARIATIONS = (
 )  # fmt: skip
 
 
-def words(figure: Figure, package: str, size: str) -> str:
+def words(figure: Figure, size: str) -> str:
     """A figure's cell of words: what it claims, what is ours of its settings, its command."""
     head = f"Figure {figure.id}: {figure.title}" if figure.id[0].isdigit() else figure.title
-    module = figure.id.replace("-", "_")
-    module = f"figure_{module}" if figure.id[0].isdigit() else module
-    doc = importlib.import_module(f"{package}.{module}").__doc__.strip()
-    said = doc.partition("\n")[2].partition("\nTried")[0].strip()
-    panels = [f"**{p.id}**: {p.text}" for p in figure.panels if p.text]
+    said = blocks.said_of(figure).partition("\nTried")[0].strip()
+    texts = {}
+    for panel in figure.at(size).panels:
+        texts.setdefault(panel.text, []).append(panel.id)
+    panels = [f"**{', '.join(ids)}**: {text}" for text, ids in texts.items() if text]
     command = " ".join(["./run_main_experiments.sh", "--figures", figure.id, *size_flag(size)])
     parts = [f"## {head}", f"Claim: {figure.claim}", said, "\n".join(panels), f"    {command}"]
     return "\n\n".join(part for part in parts if part)
 
 
-def notebook(intro: str, figures, package: str, size: str, variations=()) -> str:
+def notebook(intro: str, figures, size: str, variations=()) -> str:
     """A notebook as it is stored, without outputs."""
     option = "" if size == "full" else f', size="{size}"'
     cells = [("markdown", intro), ("code", "import plots")]
     for figure in figures:
-        cells.append(("markdown", words(figure, package, size)))
+        cells.append(("markdown", words(figure, size)))
         cells += [("code", f'plots.{call}("{figure.id}"{option})') for call in ("measured", "show")]
     for k, (text, call) in enumerate(variations):
         cells += [("markdown", f"## Variations\n\n{text}" if k == 0 else text), ("code", call)]
@@ -78,13 +77,13 @@ def notebook(intro: str, figures, package: str, size: str, variations=()) -> str
 def made() -> dict:
     """{path: notebook}."""
     titles = ("Grokking at the edge of numerical stability: the figures",
-              "Four related grokking systems: the figures")  # fmt: skip
+              "Related grokking systems: the figures")  # fmt: skip
     intro = INTRO.format(title=titles[0], example="1", units="Epochs are true epochs")
     other = INTRO.format(title=titles[1], example="s5", units="Times are optimizer steps")
     shown = [f for f in related.FIGURES if f not in remedies.GRIDS]  # a row a cell: too long
     return {
-        PAPER: notebook(intro, paper.FIGURES, "paper", "full", VARIATIONS),
-        RELATED: notebook(other, shown, "related", "cpu"),
+        PAPER: notebook(intro, paper.FIGURES, "full", VARIATIONS),
+        RELATED: notebook(other, shown, "cpu"),
     }
 
 

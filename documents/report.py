@@ -9,7 +9,6 @@ config.json and metrics.csv lead out of it, to where the runs lie.
 """
 
 import base64
-import importlib
 import os
 import re
 import struct
@@ -27,7 +26,7 @@ import related
 from configuration import runs
 from configuration.config import RunConfig
 from configuration.flags import Parser, add_own_file
-from documents.blocks import ROOT, fewer_colours
+from documents.blocks import ROOT, fewer_colours, said_of
 from experiment.catalog import Catalog
 from experiment.figure import Figure, Run, asked_size, size_flag
 from judging import readings
@@ -138,10 +137,7 @@ def text_of(figure: Figure) -> str:
     """What the figure's file says of its settings, its docstring without the title, as HTML."""
     if figure.source:
         return ""
-    name = figure.id.replace("-", "_")
-    name = f"paper.figure_{name}" if name[0].isdigit() else f"paper.{name}"
-    name = name if figure.id in CATALOG.paper else f"related.{figure.id.replace('-', '_')}"
-    doc = importlib.import_module(name).__doc__.strip().partition("\n")[2].strip()
+    doc = said_of(figure)
     return "\n".join(map(_block, re.split(r"\n\s*\n", doc))) if doc else ""
 
 

@@ -9,6 +9,7 @@ from plotting.curves import find_replicates
 from plotting.panels import PERCENT, Line
 
 SCALES = {TEST: PERCENT, TRAIN: PERCENT, COLLAPSE: PERCENT, NORM: 1.0}
+WORDS = {TEST: "test %", TRAIN: "train %", COLLAPSE: "collapse", NORM: "weight norm"}
 DRAWN = {"accuracy": (TEST, TRAIN), "collapse": (TEST, TRAIN, COLLAPSE), "weight_norm": (NORM,)}
 
 
@@ -18,9 +19,9 @@ def differences(figure: Figure, seeds=None, runs_root=None, results_root=None) -
     Ours is the drawn curve, the median of the seeds, linear between its rows. Points beyond its
     end are left out.
 
-    Columns: panel, curve, column, points, largest difference (in percentage points, of a norm in
-    its unit), at (epoch), ours, published, median difference. Of softmax collapse the published
-    point is where the dotted line stands: its epoch is compared, not its height.
+    Columns: panel, curve, of (what is measured), points, largest difference (in percentage points,
+    of a norm in its unit), at (epoch), ours, published, median difference. Of softmax collapse the
+    published point is where the dotted line stands: its epoch is compared, not its height.
     """
     rows = []
     for panel, curve in ((p, c) for p in figure.panels for c in p.curves if c.published):
@@ -29,11 +30,12 @@ def differences(figure: Figure, seeds=None, runs_root=None, results_root=None) -
         for column, points in curve.published.items() if found else ():
             if column not in DRAWN[panel.kind] or any(column not in r.metrics for r in found):
                 continue
-            row = {"panel": panel.id, "curve": curve.label, "column": column}
+            row = {"panel": panel.id, "curve": curve.label, "of": WORDS[column]}
             if column == COLLAPSE:
                 ((epoch, level),) = points.items()
                 ours = line.first_epoch(column, level / PERCENT)
-                row |= {"points": 1, "ours": ours, "published": epoch}
+                shown = "" if ours is None else f"{ours:,.0f}"
+                row |= {"points": 1, "ours": shown, "published": f"{epoch:,.0f}"}
                 row["largest difference"] = (
                     "never" if ours is None else f"{ours - epoch:+,.0f} epochs"
                 )
@@ -50,8 +52,8 @@ def differences(figure: Figure, seeds=None, runs_root=None, results_root=None) -
                     "points": len(epochs),
                     "largest difference": f"{ours[worst] - theirs[worst]:+,.1f}",
                     "at epoch": f"{epochs[worst]:,.0f}",
-                    "ours": round(ours[worst], 1),
-                    "published": theirs[worst],
+                    "ours": f"{ours[worst]:,.1f}",
+                    "published": f"{theirs[worst]:,.1f}",
                     "median difference": f"{numpy.median(numpy.abs(ours - theirs)):,.1f}",
                 }
             )

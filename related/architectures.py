@@ -1,8 +1,8 @@
 """More training data shortens the way to 99 % test accuracy, for the transformer most of all.
 
-Seed 001, plot_fig1: transformer, MLP and LSTM on addition mod 97. Ours: the budget is 100,000
+System 001, plot_fig1: transformer, MLP and LSTM on addition mod 97. Ours: the budget is 100,000
 updates for all, in which the published epochs are counted (R4); a run ends where it is there (R5);
-warm-up is linear (R3), loss and accuracy are of the full sets (R2). Needs no package.
+warm-up is linear (R3), loss and accuracy are of the full sets (R2).
 """
 
 from dataclasses import replace
@@ -70,7 +70,6 @@ PANELS = (
         title="Steps to 99 % test accuracy",
         kind="steps_to_level",
         curves=tuple(_curve(network, percent) for network, percent in RUNS),
-        text="Seed 001, plot_fig1. A run ends where it is there (R5).",
     ),
     Panel(
         id="architectures 70 %",

@@ -1,8 +1,8 @@
 """The grokking delay is short where training-set size over batch size is between 100 and 800.
 
-Seed 002, the heat map: division at six moduli and six batch sizes. Ours: division modulo p (R1),
+System 002, the heat map: division at six moduli and six batch sizes. Ours: division modulo p (R1),
 named variants in place of means over sweeps, both units from the same runs (R7), accuracies of the
-full sets (R2), and all that is not trained on tests (R11). Needs no package.
+full sets (R2), and all that is not trained on tests (R11).
 """
 
 from dataclasses import replace
@@ -75,7 +75,7 @@ def _panel(variant: str, unit: str) -> Panel:
             for (modulus, batch, of), run in RUNS.items()
             if of == variant
         ),
-        text="Seed 002, the heat map; a cell is a mean over seeds, never over variants (R7).",
+        text="A cell is a mean over seeds, never over variants (R7).",
     )
 
 

@@ -1,10 +1,9 @@
 """The local intrinsic dimension of hidden states falls where test accuracy begins to rise.
 
-It stays high for the fractions that do not generalize. Seed 004, on addition mod 197. Ours: lead or
-lag is measured, not assumed (R8); 60,000 of the 400,000 steps of the schedule, as the figure shows
-(R9); accuracies are of the full sets (R2); one seed draws split, weights and batches (R12);
-attention starts as torch's (R14); the first sequences of the set are measured (R18). Needs no
-package.
+System 004, on addition mod 197. Ours: lead or lag is measured, not assumed (R8); 60,000 of the
+400,000 steps of the schedule, as the figure shows (R9); accuracies are of the full sets (R2); one
+seed draws split, weights and batches (R12); attention starts as torch's (R14); the first sequences
+of the set are measured (R18).
 """
 
 from experiment.claim import PICTURE, Claim, Within, above, at_least, rising
@@ -53,14 +52,13 @@ PANELS = (
         title="Addition mod 197",
         kind="dimension",
         curves=_CURVES,
-        text="Seed 004: N = 3,000 states, L = 64 neighbours, training set, all positions.",
+        text="N = 3,000 states, L = 64 neighbours, training set, all positions.",
     ),
     Panel(
         id="dimension lead",
         title="Lead of the dimension's fall",
         kind="lead",
         curves=_CURVES,
-        text="The sign is measured, not assumed (R8).",
     ),
 )
 

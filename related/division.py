@@ -1,7 +1,7 @@
 """Division mod 97 groks from 30 % of the pairs, ten times earlier than in the first paper.
 
-Seed 003, its first notebook. Ours: each layer draws its own weights (R14), one seed draws split,
-weights and batches (R12). Needs no package.
+System 003, its first notebook. Ours: each layer draws its own weights (R14), one seed draws split,
+weights and batches (R12).
 """
 
 from experiment.claim import PICTURE, Claim, Within, at_least
@@ -64,7 +64,6 @@ FIGURE = Figure(
             title="Division mod 97, 30 %",
             kind="accuracy_log",
             curves=(Curve(run=DIV_TOTH, label="Division mod 97, 30 %"),),
-            text="Seed 003, its first notebook.",
         ),
     ),
     checks=CLAIMS,

@@ -1,7 +1,7 @@
 """Of sums mod 11, two terms are memorised, three grok late and four generalize without delay.
 
-Seed 001, its K test. Ours: the runs are as long as the published curves tell anything; warm-up is
-linear (R3), loss and accuracy are of the full sets (R2). Needs no package.
+System 001, its K test. Ours: the runs are as long as the published curves tell anything; warm-up is
+linear (R3), loss and accuracy are of the full sets (R2).
 """
 
 from dataclasses import replace
@@ -96,7 +96,6 @@ FIGURE = Figure(
             title=f"Sum of {terms} terms mod 11, 50 %",
             kind="accuracy_log_epochs",
             curves=(Curve(run=run, label=f"K = {terms}"),),
-            text="Seed 001, its K test.",
         )
         for terms, run in RUNS.items()
     ),

@@ -1,8 +1,8 @@
 """The loss varies more around a network that grokked than around one that generalized at once.
 
-Seed 002: loss surfaces and the norm of the attention weights, on division mod 97. Ours: division
+System 002: loss surfaces and the norm of the attention weights, on division mod 97. Ours: division
 modulo p (R1) and a matched pair (R6): network, initial weights, optimizer, batches and length
-agree; the share of the pairs that is trained on differs, and with it the delay. Needs no package.
+agree; the share of the pairs that is trained on differs, and with it the delay.
 """
 
 from dataclasses import replace

@@ -1,8 +1,7 @@
 """MNIST groks under squared error on 1,000 images, from initial weights times 8.
 
-Cross-entropy, augmentation and more images take the delay away. Seed 002 after Omnigrok, as its own
-code was not published. Ours: a random split, all images that are not trained on test, and training
-accuracy is that of the images as they are (R10). Needs no package.
+System 002 after Omnigrok, as its own code was not published. Ours: a random split, all images that
+are not trained on test, and training accuracy is that of the images as they are (R10).
 """
 
 from experiment.claim import PICTURE, Claim, Less, Within, at_least, at_most
@@ -44,7 +43,6 @@ PANELS = tuple(
         title=title,
         kind="accuracy_norm",
         curves=(Curve(run=run, label=title),),
-        text="Seed 002 after Omnigrok.",
     )
     for key, title, run in (
         ("mse", "Squared error", MSE),

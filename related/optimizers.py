@@ -1,10 +1,9 @@
 """AdamW with weight decay and Adam generalize from the least data, SGD needs the most.
 
-Seed 001, plot_fig2: the best test accuracy within 10,000 epochs under six optimizers. Ours: both
+System 001, plot_fig2: the best test accuracy within 10,000 epochs under six optimizers. Ours: both
 Adam arms decay by 1e-4 (R5) and SGD as much (R19), all norms and biases spared (R16), warm-up is
-linear (R3).
-At the CPU size orders are held to, and few numbers: it has smaller batches and fewer updates. Needs
-no package.
+linear (R3). At the CPU size orders are held to, and few numbers: it has smaller batches and fewer
+updates.
 """
 
 from dataclasses import replace
@@ -151,7 +150,6 @@ FIGURE = Figure(
             title="Addition mod 97, best test accuracy in 10,000 epochs",
             kind="best_accuracy",
             curves=tuple(Curve(run=run, label=ARMS[arm]) for (arm, _), run in RUNS.items()),
-            text="Seed 001, plot_fig2.",
         ),
     ),
     checks=CLAIMS,

@@ -1,8 +1,8 @@
 """The related grokking systems as configurations: one constant each, every choice written out.
 
-The choices are those that change results between these systems: tokens, norms, activation,
-dropout, positions, mask, head, batches, operation. docs/related.md lists them side by side, with
-the published numbers and the deviations (R1, R2, ...) that are named here. Needs no package.
+The choices are those that change results between these systems: tokens, norms, activation, dropout,
+positions, mask, head, batches, operation. docs/related.md lists them side by side, with the
+published numbers and the deviations (R1, R2, ...) that are named here.
 """
 
 from dataclasses import replace

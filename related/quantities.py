@@ -1,7 +1,4 @@
-"""What claims about the related systems measure: quantities over experiment.outcomes, in steps.
-
-Needs no package.
-"""
+"""What claims about the related systems measure: quantities over experiment.outcomes, in steps."""
 
 import math
 import statistics

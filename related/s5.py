@@ -1,8 +1,7 @@
 """Composition in S5 groks late from half of the pairs; from 30 % it takes far longer.
 
-Seed 003, its second notebook. Ours: the run with 30 %, which 003 compares with and did not run
+System 003, its second notebook. Ours: the run with 30 %, which 003 compares with and did not run
 (R13), for the 100,000 updates of the first paper; layers that differ (R14) and one seed (R12).
-Needs no package.
 """
 
 from experiment.claim import PICTURE, Claim, Within, at_least, below, between, rising
@@ -24,12 +23,8 @@ PANELS = tuple(
         title=f"Composition in S5, {percent} %",
         kind="accuracy_log",
         curves=(Curve(run=run, label=f"S5, {percent} %"),),
-        text=text,
     )
-    for percent, run, text in (
-        (30, S5_30, "Ours; see docs/related.md."),
-        (50, S5_50, "Seed 003, its second notebook."),
-    )
+    for percent, run in ((30, S5_30), (50, S5_50))
 )
 
 # Published steps with 50 % of the pairs, to 99 % train, 50 % and about 100 % test accuracy.

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+import re
 
 import nbformat
 import numpy
@@ -53,6 +54,16 @@ def test_notebook_is_valid_and_committed_with_what_its_cells_give(notebook):
     assert len(set(ids)) == len(ids)
     assert (ROOT / notebook.metadata["of"]).stat().st_size < 3e6
     assert given(notebook) == [c.execution_count for c in code_cells(notebook)]
+
+
+def test_the_words_of_a_figure_name_only_panels_that_its_size_has_and_say_nothing_twice():
+    for package, size in (("paper", "full"), ("related", "cpu")):
+        for figure in getattr(CATALOG, package).values():
+            said = notebooks.words(figure, size)
+            panels = ", ".join(re.findall(r"(?m)^\*\*(.+)\*\*: ", said)).split(", ")
+            assert {*panels} - {""} <= {p.id for p in figure.at(size).panels}
+            sentences = [s for s in re.split(r"(?<=[.;:])\s+", said) if len(s) > 20]
+            assert len(sentences) == len(set(sentences))
 
 
 def given(notebook) -> list[int]:

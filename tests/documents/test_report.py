@@ -96,6 +96,11 @@ def test_a_claim_that_fails_says_what_was_tried_and_one_that_holds_does_not():
         assert (of.remark in page.text) is says
 
 
+def test_every_figure_of_the_bundle_has_the_text_of_its_file():
+    for figure in CATALOG.all.values():
+        assert report.text_of(figure) or figure.id in ("3", "controls")  # these have no more
+
+
 def test_the_page_says_what_the_runs_set_beside_the_defaults(made):
     page, _, figures, _ = made
     for run in figures[1].runs:
