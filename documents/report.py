@@ -74,6 +74,7 @@ figure img { display: block; margin: 0 auto; max-width: 100%; height: auto; }
 .claim { background: var(--card); border-radius: 6px; padding: .75rem 1rem; font-size: .9375rem;
   border-left: 4px solid var(--verdict); }
 .claim p { margin: 0 0 .4rem; }
+.claim dl + p { margin-top: .5rem; }
 .verdict { color: var(--verdict); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .75rem; margin: 0; }
 dt { color: var(--soft); }

@@ -11,7 +11,7 @@ from related import remedies
 from related.remedies import CELLS, CHOSEN, REMEDIES, RUNS, TASKS
 
 EACH = [(task, name) for task in TASKS for name in REMEDIES]
-PUBLISHED = {"add": 5, "div": 1}  # shown seeds, at least
+PUBLISHED = {"add": 5, "div": 3}  # shown seeds
 
 
 def differences(config, other):
@@ -54,7 +54,7 @@ def test_the_chosen_cell_is_the_best_of_the_published_grid(task, name):
 @pytest.mark.parametrize(("task", "name"), EACH)
 def test_all_seeds_are_published_to_their_end(task, name):
     found = page.tables(RUNS[task, name])
-    assert len(found) >= PUBLISHED[task]
+    assert len(found) == PUBLISHED[task]
     for table in found:
         last = table.iloc[-1]
         assert last["step"] == remedies.BUDGET or last["test_accuracy"] >= 0.99
