@@ -200,7 +200,7 @@ def draw_figure(
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
         head, told, foot = _head_and_foot(figure, found, size, published, wide)
         drawn, per_panel = [], not told and size != "full"
-        colors = _colors(figure.panels)
+        colors, theirs = _colors(figure.panels), _published(figure)
         for i, (panel, letter) in enumerate(zip(figure.panels, _letters(figure), strict=True)):
             above, column = divmod(i, columns)
             first, levels = above * len(heights), len(_kind(panel)[1])
@@ -221,7 +221,7 @@ def draw_figure(
                 )
                 for c in panel.curves
             ]
-            entries = _draw_panel(axes, panel, lines, size, make)
+            entries = _draw_panel(axes, panel, lines, size, make, theirs)
             # What the title says of the only curve needs no entry.
             entries = [e for e in entries if len(lines) > 1 or e.get_label() != panel.title]
             _name_panel(axes[0], panel, letter, lines, size, per_panel, wide / columns)
@@ -258,6 +258,16 @@ def _letters(figure: Figure) -> list[str]:
     ]
     free = iter([x for x in "abcdefghijklmnopqrstuvwxyz" if x not in found])
     return [next(free) if letter is None else letter for letter in found]
+
+
+def _published(figure: Figure) -> str:
+    """What the key calls the published points: what of them is corrected, and where not in all."""
+    panels = zip(_letters(figure), figure.panels, strict=True)
+    of = {x: p.corrected for x, p in panels if any(c.published for c in p.curves)}
+    texts = unique(of.values())
+    if len(texts) > 1:
+        texts = [f"{letter}: {text}" for letter, text in of.items() if text]
+    return f"published picture ({'; '.join(texts)})" if any(texts) else "published picture"
 
 
 def _colors(panels) -> dict:
@@ -308,7 +318,7 @@ def _share_colours(panels):
             shape.set_clim(min(levels), max(levels))
 
 
-def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> list:
+def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str, theirs: str) -> list:
     """The entries of the panel's legend."""
     there = [line for line in lines if line.replicates]
     missing = [line for line in lines if not line.replicates]
@@ -323,9 +333,7 @@ def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> 
     if any(curve.get_label() == THIN for part in axes for curve in part.lines):
         entries.append(entry(THIN, gid=KIND))
     if any(line.published for line in there):
-        entries.append(
-            Line2D([], [], color=GREY, label="published picture", **PUBLISHED | {"gid": KIND})
-        )
+        entries.append(Line2D([], [], color=GREY, label=theirs, **PUBLISHED | {"gid": KIND}))
     make = textwrap.fill(make, WIDEST, break_on_hyphens=False)
     if missing and not there:
         text = f"no complete run of\n{some_names(folders, chr(10))}\n\nmake it:\n{make}"

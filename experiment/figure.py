@@ -124,6 +124,7 @@ class Panel:
         epochs: the x axis ends here (None: where the runs end); the full form only.
         text: one sentence: what the panel is for.
         letter: on the picture, such as "a"; "": none. None: that of the id, else the next one.
+        corrected: what of the published picture is corrected in its points, in a few words.
         log: whether the x axis is logarithmic, for kinds over epochs.
         ordered: whether the curves are of ascending values, and their colours a scale.
     """
@@ -135,6 +136,7 @@ class Panel:
     epochs: int | None = None
     text: str = ""
     letter: str | None = None
+    corrected: str = ""
     log: bool = False
     ordered: bool = False
 

@@ -240,6 +240,7 @@ def test_figure_3_shows_both_functions_where_they_are(places):
         assert abs(si - exact) <= 1e-15 * exact
     assert numpy.array_equal(e, numpy.exp(x_exp))
     assert "computed" in texts(picture)
+    assert "published picture: shifted left by 0.45" in texts(picture)
 
 
 # ---------------------------------------------------------------------------------- the whole
@@ -442,6 +443,24 @@ def test_published_points_lie_over_their_curve_and_only_where_they_are_asked_for
         picture = plots.draw_figure(FIGURE_1, **options, **places)
         assert not any(aids(part, "o") for part in picture.axes)
         assert "published picture" not in texts(picture)
+
+
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [
+        ("1", ""),
+        ("4", " (b: addition and product swapped)"),
+        ("6", " (a′: epochs / 2.5)"),
+        ("8", " (epochs / 5)"),
+        ("9", " (epochs / 5)"),
+    ],
+)
+def test_the_key_says_what_of_the_published_points_is_corrected(figure, said, places):
+    figure = CATALOG.paper[figure]
+    for run in figure.runs:
+        write(places["runs_root"], run)
+    shown = texts(plots.draw_figure(figure, published_curves=True, **places)).split(" | ")
+    assert {t for t in shown if "published picture" in t} == {f"published picture{said}"}
 
 
 def test_the_command_line_leaves_published_points_out_and_a_notebook_draws_them(
