@@ -199,7 +199,7 @@ def draw_figure(
         picture.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
         head, told, foot = _head_and_foot(figure, found, size, published, wide)
-        drawn, per_panel = [], not told and size != "full"
+        drawn, names, per_panel = [], [], not told and size != "full"
         colors, theirs = _colors(figure.panels), _published(figure)
         for i, (panel, letter) in enumerate(zip(figure.panels, _letters(figure), strict=True)):
             above, column = divmod(i, columns)
@@ -224,12 +224,16 @@ def draw_figure(
             entries = _draw_panel(axes, panel, lines, size, make, theirs)
             # What the title says of the only curve needs no entry.
             entries = [e for e in entries if len(lines) > 1 or e.get_label() != panel.title]
-            _name_panel(axes[0], panel, letter, lines, size, per_panel, wide / columns)
             drawn.append((axes, entries))
+            names.append(_name(panel, letter, lines, size, per_panel, wide / columns))
+        for first in range(0, len(names), columns):
+            row = slice(first, first + columns)
+            _write_names([axes[0] for axes, _ in drawn[row]], names[row])
         pairs = [(p, axes) for p, (axes, _) in zip(figure.panels, drawn, strict=True)]
         _share_y(pairs)
         _share_colours(pairs)
-        arrange(picture, drawn, head, told, foot, heights, columns, bar)
+        color = "black" if size == "full" else ALERT
+        arrange(picture, drawn, head, told, foot, heights, columns, bar, color)
     return picture
 
 
@@ -355,8 +359,8 @@ def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str, the
     return entries
 
 
-def _name_panel(axes, panel, letter, lines, size, told: bool, wide: float):
-    """The title of a panel; in red the settings of its form, where the figure does not tell them.
+def _name(panel, letter, lines, size, told: bool, wide: float) -> tuple[str, str]:
+    """(title of a panel, the settings of its form where the figure does not tell them).
 
     wide: inches.
     """
@@ -365,14 +369,20 @@ def _name_panel(axes, panel, letter, lines, size, told: bool, wide: float):
     if other:
         title = in_form(title, lines[0].run, size)
     title = textwrap.fill(title, round(8.6 * wide))
-    if not (other and told):
-        axes.set_title(title)
-        return
-    each = settings_of(other, size)
-    text = "\n".join(textwrap.fill(f"{SIZE_WORDS[size]}: {s}", round(12 * wide)) for s in each)
-    axes.set_title(title, pad=8 + 13 * (text.count("\n") + 1))
+    each = settings_of(other, size) if told else []
+    return title, "\n".join(
+        textwrap.fill(f"{SIZE_WORDS[size]}: {s}", round(12 * wide)) for s in each
+    )
+
+
+def _write_names(row, names):
+    """The titles of a row of panels at one height, and below them in red the settings."""
+    most = max(len(text.splitlines()) for _, text in names)
     style = {"ha": "center", "va": "bottom", "size": 9, "color": ALERT}
-    axes.annotate(text, (0.5, 1), (0, 5), "axes fraction", "offset points", **style)
+    for axes, (title, text) in zip(row, names, strict=True):
+        axes.set_title(title, pad=8 + 13 * most if most else None)
+        if text:
+            axes.annotate(text, (0.5, 1), (0, 5), "axes fraction", "offset points", **style)
 
 
 def _draw_lines(axes, panel: Panel, lines: list[Line], end: int | None) -> list:

@@ -254,7 +254,9 @@ def _inside(axes, box, entries, narrow: int) -> bool:
     return place is not None
 
 
-def arrange(picture, panels, head: str, notes: str, foot: str, heights, columns: int, bar: float):
+def arrange(
+    picture, panels, head: str, notes: str, foot: str, heights, columns: int, bar: float, color: str
+):
     """Gives the picture its height, its legends, its title and its foot.
 
     Args:
@@ -263,6 +265,7 @@ def arrange(picture, panels, head: str, notes: str, foot: str, heights, columns:
         heights: of the axes of a panel, inches.
         columns: panels side by side.
         bar: inches of a panel's width for a colour bar.
+        color: of the title.
     """
     row = sum(heights) + ABOVE
     wide = picture.get_figwidth()
@@ -306,7 +309,6 @@ def arrange(picture, panels, head: str, notes: str, foot: str, heights, columns:
         else:
             across = (0, bottom / tall, 1, 1)
         key.set_bbox_to_anchor(across, transform=picture.transFigure)
-    color = ALERT if notes else "black"
     style = {"ha": "center", "va": "top"}
     picture.text(0.5, 1 - GAP / tall, head, size=HEAD, weight="bold", color=color, **style)
     under = 1 - (title - 0.2 * len(notes.splitlines()) - GAP / 2) / tall

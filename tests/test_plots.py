@@ -792,6 +792,9 @@ def test_the_cpu_size_is_marked_and_says_its_settings_where_they_are_not_the_pub
     assert [len(drawn(a, legend(a)[f"{p} %"])[0][0]) for a, p in
             ((first, 30), (second, 50))] == [5, 5]  # fmt: skip
     assert "no complete run" not in texts(picture)
+    picture.draw_without_rendering()
+    assert first.title.get_window_extent().y0 == second.title.get_window_extent().y0
+    assert {t.get_color() for t in picture.texts if "CPU SIZE" in t.get_text()} == {panels.ALERT}
     full = texts(plots.draw_figure(RELATED_PAIR, **places))
     assert "CPU" not in full and "composition in S5 (30 %, 50 % of the pairs)" in full
 
