@@ -861,11 +861,16 @@ def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
     cells = CATALOG.related["delay-map"].at("cpu").runs
     (said,) = curves.settings_of(cells, "cpu")
     (arms,) = curves.settings_of(CATALOG.related["optimizers"].at("cpu").runs, "cpu")
-    assert "lr 0.1 (6 of 18 runs), warmup_steps 500, 230, 370, 520, batch_size 128" in arms
+    assert "lr 0.1 (6 of 18 runs), warmup steps 230 to 520, batch size 128" in arms
     assert "addition mod 97; 30 %, 50 %, 70 % of the pairs; at most" in arms
     assert said == (
-        "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 10,000"
-        " steps, at most 8,000 steps, at most 6,000 steps"
+        "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 6,000 to"
+        " 10,000 steps"
+    )
+    (images,) = curves.settings_of(CATALOG.related["mnist"].at("cpu").runs, "cpu")
+    assert images == (
+        "MNIST; 1,000 or 4,000 examples; 3,000 to 100,000 steps; softmax in float32, training in"
+        " float32, 5,000 images in all"
     )
     assert len(curves.settings_of(cells[:3], "cpu")) == 3
 
@@ -902,8 +907,8 @@ def test_task_and_share_are_worded_from_the_configuration(change, task, share):
 def test_images_of_another_source_are_told():
     run = RELATED_RUNS["mnist_omnigrok_mse"]
     assert curves.settings(run, "cpu") == [
-        "MNIST", "1,000 examples", "100,000 steps", "softmax_precision 32", "train_precision 32",
-        "of 5,000 images",
+        "MNIST", "1,000 examples", "100,000 steps", "softmax in float32", "training in float32",
+        "5,000 images in all",
     ]  # fmt: skip
     assert curves.settings(run, "full") == ["MNIST", "1,000 examples", "100,000 steps"]
 
