@@ -382,7 +382,7 @@ FIGURE = Figure(
         ),
         Panel(
             id="6c",
-            title="Loss against L2 term, SGD",
+            title="SGD, weight decay: loss, L2 term",
             kind="loss_and_l2",
             curves=(Curve(run=ADD_SGD_L2, label="SGD, weight decay"),),
             text="First the loss falls at the cost of the L2 term, then both fall.",
