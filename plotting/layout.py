@@ -19,7 +19,7 @@ from plotting.panels import AIDS, ALERT, FACT, GREY, KIND, WIDEST, Line, entry
 HEAD, FOOT = 14, 9.5  # points
 ABOVE = 0.95  # inches of title, ticks and label of a panel
 GAP = 0.1  # inches between title, panels, legend and foot
-WIDTHS = (WIDEST, 26, 18)  # characters of a label, the less the less room there is
+WIDTHS = (WIDEST, 26, 18, 14)  # characters of a label; the last only where no line is covered
 CLEAR = 0.05  # inches around a legend inside the axes
 LARGER = 1.03  # letters are wider at a low resolution
 STEP = 0.04  # inches from point to point along a curve
@@ -104,18 +104,21 @@ def mark_ends(axes, lines: list[Line]) -> list[Line2D]:
 # ---------------------------------------------------------------------------------- room
 
 
-def _obstacles(axes, box):
+def _obstacles(axes, box, across: bool):
     """(points that a legend must not cover (N, 2), filled paths), in inches; None: all.
 
-    What reaches across the axes may be covered in part.
+    across: whether lines across the axes are among them.
     """
     points, filled = [numpy.empty((0, 2))], []
     if axes.images:
         return None
     for line in axes.lines:
-        if line.get_transform() != axes.transData:
+        if line.get_transform() == axes.transData:
+            where = _in_axes(axes, line) * box
+        elif across:
+            where = (line.get_transform() - axes.transAxes).transform(line.get_xydata()) * box
+        else:
             continue
-        where = _in_axes(axes, line) * box
         where = where[numpy.isfinite(where).all(1)]
         if line.get_linestyle() != "None" and len(where) > 1:
             steps = numpy.diff(where, axis=0)
@@ -137,16 +140,17 @@ def _obstacles(axes, box):
     return numpy.concatenate(points), filled
 
 
-def room(axes, box, size) -> tuple[float, float] | None:
+def room(axes, box, size, across: bool = True) -> tuple[float, float] | None:
     """Where a legend covers nothing: its lower left corner, as fractions of the axes, or None.
 
     It is the place nearest to a corner, on the right first.
 
     Args:
         box, size: width and height of axes and legend, inches.
+        across: whether lines across the axes count; else they may be covered in part.
     """
     free = numpy.subtract(box, size) - 2 * CLEAR
-    found = _obstacles(axes, box) if min(free) > 0 else None
+    found = _obstacles(axes, box, across) if min(free) > 0 else None
     if found is None:
         return None
     points, filled = found
@@ -234,7 +238,7 @@ def _below(axes, entries, width: float):
     return _columns(make, min(2, len(entries)), width)
 
 
-def _inside(axes, box, entries, narrow: int) -> bool:
+def _inside(axes, box, entries, narrow: int, across: bool) -> bool:
     """Puts a legend of no more characters a line where it covers nothing, if it can."""
     labels = [one.get_label() for one in entries]
     if narrow < WIDEST and all(len(label) <= narrow for label in labels):
@@ -242,10 +246,11 @@ def _inside(axes, box, entries, narrow: int) -> bool:
     for one in entries:
         if len(one.get_label()) > narrow:
             one.set_label(textwrap.fill(one.get_label(), narrow))
-    style = {"handles": entries, "frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+    style = {"handles": entries, "frameon": True, "edgecolor": "none"}
+    style["framealpha"] = 0.8 if across else 1  # a line that it covers must not cross the words
     trial = axes.legend(**style)
     size = LARGER * numpy.array(_size(trial))
-    place = room(axes, box, size)
+    place = room(axes, box, size, across)
     trial.remove()
     if place:
         axes.legend(**style, loc=place, borderaxespad=0)
@@ -297,8 +302,9 @@ def arrange(
             continue
         tall = [*heights[: len(axes) - 1], sum(heights[len(axes) - 1 :])]  # the last has the rest
         boxes = [(wide / columns - BESIDE - bar, 0.93 * height) for height in tall]
-        tries = [(part, box, n) for n in WIDTHS for part, box in zip(axes, boxes, strict=False)]
-        if not any(_inside(part, box, entries, n) for part, box, n in tries):
+        tries = [(n, True) for n in WIDTHS] + [(n, False) for n in WIDTHS[:-1]]
+        places = list(zip(axes, boxes, strict=False))
+        if not any(_inside(*place, entries, *how) for how in tries for place in places):
             legend = _below(axes[-1], entries, wide / columns)
             below[k // columns] = max(below[k // columns], _size(legend)[1] + GAP)
     tall = set_height(sum(below))

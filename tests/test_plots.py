@@ -382,6 +382,17 @@ def test_a_legend_keeps_off_the_faint_rows_behind_a_running_median():
     assert x > 0.45
 
 
+def test_a_legend_covers_a_line_across_the_axes_only_where_it_must():
+    axes = Canvas().subplots()
+    axes.plot([0, 1], [0, 0])
+    axes.axvline(0.8)
+    x, _ = layout.room(axes, (4, 4), (1.5, 1))
+    assert x + 1.5 / 4 < 0.8 - 0.05
+    axes.axvline(0.4)
+    assert layout.room(axes, (4, 4), (2, 1)) is None
+    assert layout.room(axes, (4, 4), (2, 1), across=False)
+
+
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_of_equal_dashed_curves_one_is_seen_at_every_place(count):
     place = numpy.linspace(0, 30, 997)
