@@ -434,36 +434,41 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
             shown.setdefault(text, []).append(name)
     most = max(shown, key=lambda text: len(shown[text]), default="")  # need not be named
     what += [most] if most else []
-    what += [f"{_named(figure, shown[t])}: {t}" for t in shown if t != most]
+    others = ((_named(figure, shown[t]), re.sub("^seeds? ", "", t)) for t in shown if t != most)
+    what += [f"{whose}: {seeds}" for whose, seeds in others]
     what += origins if len(origins) == 1 else []
     if not shown:
         what.append("no complete run" if figure.runs else "computed; no run needed")
     notes = [note for _, notes in found.values() for note in notes]
     lines = [" · ".join(unique(what)), *notes]
-    width = round(13.6 * wide)
+    width = round(14 * wide)
     foot = "\n".join(_wrapped(line, width) for line in lines)
     return textwrap.fill(title, round(8.5 * wide)), told, foot
 
 
 def _wrapped(line: str, width: int) -> str:
-    """Broken after " ·" where that is enough."""
-    rows = []
-    for part in line.split(" · "):
-        if rows and len(rows[-1]) + len(part) + 3 <= width:
-            rows[-1] += f" · {part}"
-        else:
-            rows.append(part)
-    text = " ·\n".join(rows)
-    wide = max(map(len, rows)) > width
-    return textwrap.fill(line, width, break_on_hyphens=False) if wide else text
+    """Broken after " ·" where that is enough, in rows of about one length."""
+
+    def rows(width):
+        found = []
+        for part in line.split(" · "):
+            if found and len(found[-1]) + len(part) + 3 <= width:
+                found[-1] += f" · {part}"
+            else:
+                found.append(part)
+        return found
+
+    least = rows(width)
+    if max(map(len, least)) > width:
+        return textwrap.fill(line, width, break_on_hyphens=False)
+    return " ·\n".join(next(r for w in range(width + 1) if len(r := rows(w)) == len(least)))
 
 
 def _short(tasks: list[str]) -> str:
-    """Tasks in a row, a modulus that all have said once: "subtraction, addition mod 113"."""
-    parts = [re.fullmatch(r"(.*?)( mod \d+)", text) for text in tasks]
-    if all(parts) and len({m[2] for m in parts}) == 1:
-        tasks = [*(m[1] for m in parts[:-1]), tasks[-1]]
-    return ", ".join(tasks)
+    """Tasks in a row, a modulus of several said once: "subtraction, addition mod 113"."""
+    parts = [re.fullmatch(r"(.*)( mod \d+)", text) for text in tasks]
+    pairs = zip(tasks, parts, [*parts[1:], None], strict=True)
+    return ", ".join(m[1] if m and after and m[2] == after[2] else text for text, m, after in pairs)
 
 
 def _named(figure: Figure, names: list[str]) -> str:

@@ -62,7 +62,7 @@ def spread(values: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
 
 def spread_words(count: int) -> str:
     """What a line and its band show of so many seeds."""
-    return f"median and {'range' if count < FEW else 'quartiles'} (n = {count})"
+    return f"median and {'range' if count < FEW else 'quartiles'}"
 
 
 @dataclass(frozen=True)
