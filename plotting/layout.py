@@ -259,6 +259,27 @@ def _inside(axes, box, entries, narrow: int, across: bool) -> bool:
     return place is not None
 
 
+def _key(picture, entries, spots, cell: float):
+    """(legend of the figure, its spot): the first of these with room for it, else the last.
+
+    Args:
+        spots: (first column, number of columns, height in inches, loc) of each.
+        cell: inches of a column.
+    """
+    for spot in spots:
+        _, count, high, loc = spot
+
+        def make(n, loc=loc):
+            return picture.legend(handles=entries, loc=loc, ncols=n, columnspacing=1.6)
+
+        most = 3 if loc == "center" else len(entries)
+        key = _columns(make, most, count * cell - 2 * GAP)
+        if spot is spots[-1] or (numpy.array(_size(key)) < (count * cell, high)).all():
+            break
+        key.remove()
+    return key, spot
+
+
 def arrange(
     picture, panels, head: str, notes: str, foot: str, heights, columns: int, bar: float, color: str
 ):
@@ -279,24 +300,7 @@ def arrange(
     title = 0.3 * (1 + head.count("\n")) + 0.2 * (len(notes.splitlines())) + GAP
     bottom = 0.17 * len(foot.splitlines()) + GAP if foot else GAP / 2
     free = columns * rows - len(panels)  # cells without a panel, in the last row
-    key, high = None, 0
-    if common:
-        room_for_it = wide * free / columns if free else wide
-
-        def make(n):
-            return picture.legend(handles=common, loc="lower center", ncols=n, columnspacing=1.6)
-
-        key = _columns(make, 3 if free else len(common), room_for_it - 2 * GAP)
-        high = 0 if free else _size(key)[1] + GAP
-
-    def set_height(extra: float):
-        tall = title + rows * row + extra + high + bottom
-        picture.set_size_inches(wide, tall)
-        rect = (0, (bottom + high) / tall, 1, (tall - bottom - high - title) / tall)
-        picture.get_layout_engine().set(rect=rect)
-        return tall
-
-    below = [0.0] * rows  # height of the legends there
+    below, taken = [0.0] * rows, []  # height of the legends there; columns of the last one's
     for k, ((axes, _), entries) in enumerate(zip(panels, own, strict=True)):
         if not entries:
             continue
@@ -307,13 +311,21 @@ def arrange(
         if not any(_inside(*place, entries, *how) for how in tries for place in places):
             legend = _below(axes[-1], entries, wide / columns)
             below[k // columns] = max(below[k // columns], _size(legend)[1] + GAP)
-    tall = set_height(sum(below))
-    if key is not None:
-        if free:
-            across = (1 - free / columns, bottom / tall, free / columns, row / tall)
-            key.set_loc("center")
-        else:
-            across = (0, bottom / tall, 1, 1)
+            taken += [k % columns] if k // columns == rows - 1 else []
+    spots = [(columns - free, free, row, "center") if free else (0, columns, 0, "lower center")]
+    if taken and not free:  # beside a panel's own, if that has room
+        sides = (0, min(taken)), (max(taken) + 1, columns - max(taken) - 1)
+        spots.insert(0, (*max(sides, key=lambda side: side[1]), below[-1], "upper center"))
+    key, extra = None, 0
+    if common:
+        key, (first, count, high, loc) = _key(picture, common, spots, wide / columns)
+        extra = _size(key)[1] + GAP if loc == "lower center" else 0
+    tall = title + rows * row + sum(below) + extra + bottom
+    picture.set_size_inches(wide, tall)
+    rect = (0, (bottom + extra) / tall, 1, (tall - bottom - extra - title) / tall)
+    picture.get_layout_engine().set(rect=rect)
+    if key:
+        across = (first / columns, bottom / tall, count / columns, high / tall)
         key.set_bbox_to_anchor(across, transform=picture.transFigure)
     style = {"ha": "center", "va": "top"}
     picture.text(0.5, 1 - GAP / tall, head, size=HEAD, weight="bold", color=color, **style)

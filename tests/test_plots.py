@@ -357,6 +357,22 @@ def test_curves_that_panels_share_stand_once_in_a_legend_of_the_figure(places):
     assert [t.get_text() for t in right.get_texts()] == [c.label for c in FIGURE_4.panels[2].curves]
 
 
+def test_the_legend_of_the_figure_stands_beside_that_below_a_panel_if_that_has_room(places):
+    curves_ = [Curve(run=ADD_STABLEMAX, label=f"curve {k}") for k in range(9)]
+    write(places["runs_root"], ADD_STABLEMAX, rows=100)
+    panels_ = [
+        Panel(id=f"x{k}", title="x", kind="weight_norm", curves=tuple(shown))
+        for k, shown in enumerate((curves_[:2], curves_[:2], curves_[2:]))
+    ]
+    figure = Figure(id="x", title="x", claim="", panels=tuple(panels_))
+    picture = plots.draw_figure(figure, **places)
+    picture.draw_without_rendering()
+    key = picture.legends[0].get_window_extent()
+    own = picture.axes[2].get_legend().get_window_extent()
+    assert own.y1 < picture.axes[2].bbox.y0  # below its panel
+    assert key.x1 < own.x0 and own.y0 < key.y0 < own.y1
+
+
 def test_a_legend_inside_the_axes_covers_no_curve_and_one_without_room_is_below(places):
     low, high = [0, 0.1] * 3, [0.1 * k for k in range(11)] * 30
     axes, _ = one_panel(places, [low])
