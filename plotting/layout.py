@@ -43,6 +43,15 @@ def _in_axes(axes, line: Line2D) -> numpy.ndarray:
         return (axes.transScale + axes.transLimits).transform(line.get_xydata())
 
 
+def _with_points(x, y, more) -> numpy.ndarray:
+    """(N, 2): the points of a curve, and where its x rises those at these x between its ends."""
+    more = sorted({at for at in more if x[0] < at < x[-1]} - set(x))
+    if more and (numpy.diff(x) > 0).all():
+        places, heights = numpy.searchsorted(x, more), numpy.interp(more, x, y)
+        x, y = numpy.insert(x, places, more), numpy.insert(y, places, heights)
+    return numpy.column_stack([x, y])
+
+
 def show_hidden(axes, near: float = 0.01, shortest: float = 0.03):
     """Where solid curves lie on one another all are seen: the hidden ones as stripes on the last.
 
@@ -52,7 +61,10 @@ def show_hidden(axes, near: float = 0.01, shortest: float = 0.03):
     """
     curves = sorted(_curves(axes), key=lambda x: x.get_zorder())
     places = [_in_axes(axes, c) for c in curves]
-    for k, (curve, (x, y)) in enumerate(zip(curves, (p.T for p in places), strict=True)):
+    ends = [x for curve in curves for x in curve.get_xydata()[[0, -1], 0]]
+    for k, curve in enumerate(curves):
+        points = _with_points(*curve.get_xydata().T, ends)
+        x, y = (axes.transScale + axes.transLimits).transform(points).T
         equal = numpy.zeros((len(places), len(x)), bool)
         for other, row in zip(places, equal, strict=True):
             fine = numpy.isfinite(other).all(1)
@@ -60,15 +72,15 @@ def show_hidden(axes, near: float = 0.01, shortest: float = 0.03):
                 there = numpy.interp(x, *other[fine].T, left=numpy.nan, right=numpy.nan)
                 row[:] = numpy.abs(there - y) < near
         above = equal[k + 1 :].sum(0)  # how many curves lie on it
-        ends = numpy.flatnonzero(numpy.diff(numpy.r_[0, above > 0, 0]))
+        turns = numpy.flatnonzero(numpy.diff(numpy.r_[0, above > 0, 0]))
         kept = numpy.zeros(len(x), bool)
-        for start, stop in ends.reshape(-1, 2):
+        for start, stop in turns.reshape(-1, 2):
             kept[start:stop] = abs(x[stop - 1] - x[start]) >= shortest
         if kept.any():
             of = int(equal[:, kept].sum(0).max())  # curves that take turns, itself one of them
-            values = numpy.where(kept, curve.get_ydata(), numpy.nan)
+            values = numpy.where(kept, points[:, 1], numpy.nan)
             pattern = (3 * int(above[kept].max()), (3, 3 * (of - 1)))
-            axes.plot(curve.get_xdata(), values, color=curve.get_color(), linestyle=pattern,
+            axes.plot(points[:, 0], values, color=curve.get_color(), linestyle=pattern,
                       zorder=curve.get_zorder() + 0.5, gid=AIDS, dash_capstyle="butt")  # fmt: skip
 
 

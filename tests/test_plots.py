@@ -273,6 +273,16 @@ def test_a_curve_under_another_is_seen_where_it_is_hidden_and_only_there(places)
     assert len(aids(axes)) == 1  # the one on top and the one apart need none
 
 
+def test_a_curve_hidden_between_two_of_its_points_is_seen_there():
+    axes = Canvas().subplots()
+    axes.plot([0.0, 10.0], [1.0, 1.0])
+    axes.plot([1.0, 9.0], [1.0, 1.0])
+    layout.show_hidden(axes)
+    (stripe,) = aids(axes)
+    shown = stripe.get_xdata()[numpy.isfinite(stripe.get_ydata())]
+    assert stripe.get_color() == axes.lines[0].get_color() and shown.tolist() == [1, 9]
+
+
 def test_three_equal_curves_take_turns(places):
     axes, color = one_panel(places, [[0, 0.3, 0.5, 1]] * 3)
     assert all(len(stripes(axes, color[f"run{k}"])) == 4 for k in range(2))

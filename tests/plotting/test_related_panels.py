@@ -141,6 +141,7 @@ def test_equal_families_stand_side_by_side(places):
     for share in (30, 50):
         near = [x for x in dots if abs(x - share) < 5]
         assert len(near) == 2 and sum(near) / 2 == pytest.approx(share)
+    assert "side by side" in axes.get_xlabel()
 
 
 def test_the_attention_norm_has_a_star_where_test_accuracy_begins_to_rise(places):
