@@ -194,7 +194,7 @@ def draw_figure(
     rows = math.ceil(len(figure.panels) / columns)
     with matplotlib.rc_context(STYLE):
         bar = BAR if any(str(p.kind).startswith(COLOURED) for p in figure.panels) else 0
-        wide = max((WIDTH + bar) * columns, NARROWEST)
+        wide = max((WIDTH + bar * (columns < COLUMNS)) * columns, NARROWEST)
         picture = Picture(figsize=(wide, 4), layout="constrained")
         picture.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)

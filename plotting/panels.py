@@ -190,7 +190,7 @@ def dashes(k: int = 0, count: int = 1):
 
 
 THIN = "thin: every row; thick: running median"
-MANY = 200  # rows from which on a curve on a log axis is its running median, over a faint whole
+MANY = 150  # rows from which on a curve on a log axis is its running median, over a faint whole
 
 
 def plot_median(axes, line: Line, column: str, scale=1.0, over="epoch", log=False, **style):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy
 import pytest
+from house import CATALOG
 from made_runs import derive
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
@@ -382,6 +383,12 @@ def test_a_surface_is_the_loss_of_its_table_with_range_and_centre(kind, file, ot
     assert [len(x) for x in lines] == [1, 0]  # no place of the test surface is at 95 %
     xs = numpy.abs(numpy.concatenate([p.vertices[:, 0] for p in lines[0][0].get_paths()]))
     assert xs == pytest.approx(0.5)  # accuracy 1 - 0.1 |a| is 95 % there
+
+
+def test_three_panels_side_by_side_are_no_wider_with_colour_bars(places):
+    widths = {n: plots.draw_figure(CATALOG.related[n], **places.roots).get_figwidth()
+              for n in ("k-sum", "landscape")}  # fmt: skip
+    assert widths["landscape"] == widths["k-sum"]
 
 
 def test_one_colour_is_one_loss_in_the_surfaces_of_a_figure(places):
