@@ -218,8 +218,8 @@ def test_the_collapse_row_marks_50_percent_and_the_40_of_a_published_line(places
         rows = (x.get_ydata() for x in axes.lines if x.get_transform() != axes.transData)
         assert sorted(y[0] for y in rows if y[0] == y[1]) == levels
         assert [t for t in axes.get_yticks() if 0 < t < 100] == levels
-    bars = [x.get_xydata().tolist() for x in below.lines if x.get_marker() == "|"]
-    assert bars == ([[[x, 40]] for x in (6_000, 11_500, 7_000)] if published else [])
+    found = [x.get_xydata().tolist() for x in below.lines if x.get_marker() == "D"]
+    assert found == ([[[x, 40]] for x in (6_000, 11_500, 7_000)] if published else [])
     assert below.get_xlim() == top.get_xlim()
     assert "collapse (%)" in below.get_ylabel()
 
