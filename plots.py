@@ -95,6 +95,7 @@ CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 __all__ = ["draw_figure", "draw_figures", "load_curve", "main", "measured", "read_run", "show"]
 
 COLUMNS = 3  # panels side by side
+OFF_SCALE = PALETTE[3]  # unlike all shades of viridis
 WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has one
 NARROWEST = 6.4  # inches of a figure: its title has to fit
 KINDS = panels.KINDS | appendix_panels.KINDS | weight_panels.KINDS
@@ -286,8 +287,11 @@ def _colors(panels) -> dict:
         own = unique(c.label for c in panel.curves)
         if panel.ordered:
             shades = colormaps["viridis"]
-            places = (0.9 * k / max(len(own) - 1, 1) for k in range(len(own)))
-            colors |= {(panel.id, x): shades(p) for x, p in zip(own, places, strict=True)}
+            off = {c.label for c in panel.curves if c.off_scale}
+            scale = [label for label in own if label not in off]
+            places = (0.9 * k / max(len(scale) - 1, 1) for k in range(len(scale)))
+            colors |= {(panel.id, x): shades(p) for x, p in zip(scale, places, strict=True)}
+            colors |= {(panel.id, x): OFF_SCALE for x in off}
             continue
         taken = {of_label[x] for x in own if x in of_label}
         free = itertools.chain([c for c in EXTENDED if c not in taken], itertools.cycle(PALETTE))

@@ -105,10 +105,12 @@ class Curve:
         published: {column: {epoch: value}} as read off the picture in the authors' notebook;
             accuracy and collapse in percent. Error of reading: 1 point, 300 of a norm, and 0.5 % of
             the epoch axis. Epochs are true ones, also where the published axis is not.
+        off_scale: in a panel of ascending values, whether it is none of them.
     """
 
     run: Run
     label: str
+    off_scale: bool = False
     published: Mapping[str, Mapping[float, float]] = field(default_factory=dict, hash=False)
 
 

@@ -455,6 +455,8 @@ def test_a_label_keeps_its_colour_in_all_panels_and_none_of_a_panel_share_one():
             labels = {c.label for c in panel.curves}
             if len(labels) <= len(panels.PALETTE):
                 assert len({colors[panel.id, x] for x in labels}) == len(labels), panel.id
+            off = {x.label for x in panel.curves if x.off_scale}
+            assert {colors[panel.id, x] for x in off} <= {plots.OFF_SCALE}
         unordered = {p.id for p in figure.panels if not p.ordered}
         of_label = {}
         for (panel, label), color in colors.items():
