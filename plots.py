@@ -95,6 +95,7 @@ CATALOG = Catalog(paper.FIGURES, related.FIGURES, not_in=paper.NOT_IN)
 __all__ = ["draw_figure", "draw_figures", "load_curve", "main", "measured", "read_run", "show"]
 
 COLUMNS = 3  # panels side by side
+OFF_SCALE = PALETTE[3]  # unlike all shades of viridis
 WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has one
 NARROWEST = 6.4  # inches of a figure: its title has to fit
 KINDS = panels.KINDS | appendix_panels.KINDS | weight_panels.KINDS
@@ -194,13 +195,13 @@ def draw_figure(
     rows = math.ceil(len(figure.panels) / columns)
     with matplotlib.rc_context(STYLE):
         bar = BAR if any(str(p.kind).startswith(COLOURED) for p in figure.panels) else 0
-        wide = max((WIDTH + bar) * columns, NARROWEST)
+        wide = max((WIDTH + bar * (columns < COLUMNS)) * columns, NARROWEST)
         picture = Picture(figsize=(wide, 4), layout="constrained")
         picture.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # inches
         grid = picture.add_gridspec(rows * len(heights), columns, height_ratios=heights * rows)
         head, told, foot = _head_and_foot(figure, found, size, published, wide)
-        drawn, per_panel = [], not told and size != "full"
-        colors = _colors(figure.panels)
+        drawn, names, per_panel = [], [], not told and size != "full"
+        colors, theirs = _colors(figure.panels), _published(figure)
         for i, (panel, letter) in enumerate(zip(figure.panels, _letters(figure), strict=True)):
             above, column = divmod(i, columns)
             first, levels = above * len(heights), len(_kind(panel)[1])
@@ -221,15 +222,19 @@ def draw_figure(
                 )
                 for c in panel.curves
             ]
-            entries = _draw_panel(axes, panel, lines, size, make)
+            entries = _draw_panel(axes, panel, lines, size, make, theirs)
             # What the title says of the only curve needs no entry.
             entries = [e for e in entries if len(lines) > 1 or e.get_label() != panel.title]
-            _name_panel(axes[0], panel, letter, lines, size, per_panel, wide / columns)
             drawn.append((axes, entries))
+            names.append(_name(panel, letter, lines, size, per_panel, wide / columns))
+        for first in range(0, len(names), columns):
+            row = slice(first, first + columns)
+            _write_names([axes[0] for axes, _ in drawn[row]], names[row])
         pairs = [(p, axes) for p, (axes, _) in zip(figure.panels, drawn, strict=True)]
         _share_y(pairs)
         _share_colours(pairs)
-        arrange(picture, drawn, head, told, foot, heights, columns, bar)
+        color = "black" if size == "full" else ALERT
+        arrange(picture, drawn, head, told, foot, heights, columns, bar, color)
     return picture
 
 
@@ -260,6 +265,16 @@ def _letters(figure: Figure) -> list[str]:
     return [next(free) if letter is None else letter for letter in found]
 
 
+def _published(figure: Figure) -> str:
+    """What the key calls the published points: what of them is corrected, and where not in all."""
+    panels = zip(_letters(figure), figure.panels, strict=True)
+    of = {x: p.corrected for x, p in panels if any(c.published for c in p.curves)}
+    texts = unique(of.values())
+    if len(texts) > 1:
+        texts = [f"{letter}: {text}" for letter, text in of.items() if text]
+    return f"published picture ({'; '.join(texts)})" if any(texts) else "published picture"
+
+
 def _colors(panels) -> dict:
     """{(panel id, label): colour}: one per label in all panels, while the palette has enough.
 
@@ -272,8 +287,11 @@ def _colors(panels) -> dict:
         own = unique(c.label for c in panel.curves)
         if panel.ordered:
             shades = colormaps["viridis"]
-            places = (0.9 * k / max(len(own) - 1, 1) for k in range(len(own)))
-            colors |= {(panel.id, x): shades(p) for x, p in zip(own, places, strict=True)}
+            off = {c.label for c in panel.curves if c.off_scale}
+            scale = [label for label in own if label not in off]
+            places = (0.9 * k / max(len(scale) - 1, 1) for k in range(len(scale)))
+            colors |= {(panel.id, x): shades(p) for x, p in zip(scale, places, strict=True)}
+            colors |= {(panel.id, x): OFF_SCALE for x in off}
             continue
         taken = {of_label[x] for x in own if x in of_label}
         free = itertools.chain([c for c in EXTENDED if c not in taken], itertools.cycle(PALETTE))
@@ -308,7 +326,7 @@ def _share_colours(panels):
             shape.set_clim(min(levels), max(levels))
 
 
-def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> list:
+def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str, theirs: str) -> list:
     """The entries of the panel's legend."""
     there = [line for line in lines if line.replicates]
     missing = [line for line in lines if not line.replicates]
@@ -323,9 +341,7 @@ def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> 
     if any(curve.get_label() == THIN for part in axes for curve in part.lines):
         entries.append(entry(THIN, gid=KIND))
     if any(line.published for line in there):
-        entries.append(
-            Line2D([], [], color=GREY, label="published picture", **PUBLISHED | {"gid": KIND})
-        )
+        entries.append(Line2D([], [], color=GREY, label=theirs, **PUBLISHED | {"gid": KIND}))
     make = textwrap.fill(make, WIDEST, break_on_hyphens=False)
     if missing and not there:
         text = f"no complete run of\n{some_names(folders, chr(10))}\n\nmake it:\n{make}"
@@ -347,8 +363,8 @@ def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str) -> 
     return entries
 
 
-def _name_panel(axes, panel, letter, lines, size, told: bool, wide: float):
-    """The title of a panel; in red the settings of its form, where the figure does not tell them.
+def _name(panel, letter, lines, size, told: bool, wide: float) -> tuple[str, str]:
+    """(title of a panel, the settings of its form where the figure does not tell them).
 
     wide: inches.
     """
@@ -357,14 +373,20 @@ def _name_panel(axes, panel, letter, lines, size, told: bool, wide: float):
     if other:
         title = in_form(title, lines[0].run, size)
     title = textwrap.fill(title, round(8.6 * wide))
-    if not (other and told):
-        axes.set_title(title)
-        return
-    each = settings_of(other, size)
-    text = "\n".join(textwrap.fill(f"{SIZE_WORDS[size]}: {s}", round(12 * wide)) for s in each)
-    axes.set_title(title, pad=8 + 13 * (text.count("\n") + 1))
+    each = settings_of(other, size) if told else []
+    return title, "\n".join(
+        textwrap.fill(f"{SIZE_WORDS[size]}: {s}", round(12 * wide)) for s in each
+    )
+
+
+def _write_names(row, names):
+    """The titles of a row of panels at one height, and below them in red the settings."""
+    most = max(len(text.splitlines()) for _, text in names)
     style = {"ha": "center", "va": "bottom", "size": 9, "color": ALERT}
-    axes.annotate(text, (0.5, 1), (0, 5), "axes fraction", "offset points", **style)
+    for axes, (title, text) in zip(row, names, strict=True):
+        axes.set_title(title, pad=8 + 13 * most if most else None)
+        if text:
+            axes.annotate(text, (0.5, 1), (0, 5), "axes fraction", "offset points", **style)
 
 
 def _draw_lines(axes, panel: Panel, lines: list[Line], end: int | None) -> list:
@@ -416,36 +438,41 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
             shown.setdefault(text, []).append(name)
     most = max(shown, key=lambda text: len(shown[text]), default="")  # need not be named
     what += [most] if most else []
-    what += [f"{_named(figure, shown[t])}: {t}" for t in shown if t != most]
+    others = ((_named(figure, shown[t]), re.sub("^seeds? ", "", t)) for t in shown if t != most)
+    what += [f"{whose}: {seeds}" for whose, seeds in others]
     what += origins if len(origins) == 1 else []
     if not shown:
         what.append("no complete run" if figure.runs else "computed; no run needed")
     notes = [note for _, notes in found.values() for note in notes]
     lines = [" · ".join(unique(what)), *notes]
-    width = round(13.6 * wide)
+    width = round(14 * wide)
     foot = "\n".join(_wrapped(line, width) for line in lines)
     return textwrap.fill(title, round(8.5 * wide)), told, foot
 
 
 def _wrapped(line: str, width: int) -> str:
-    """Broken after " ·" where that is enough."""
-    rows = []
-    for part in line.split(" · "):
-        if rows and len(rows[-1]) + len(part) + 3 <= width:
-            rows[-1] += f" · {part}"
-        else:
-            rows.append(part)
-    text = " ·\n".join(rows)
-    wide = max(map(len, rows)) > width
-    return textwrap.fill(line, width, break_on_hyphens=False) if wide else text
+    """Broken after " ·" where that is enough, in rows of about one length."""
+
+    def rows(width):
+        found = []
+        for part in line.split(" · "):
+            if found and len(found[-1]) + len(part) + 3 <= width:
+                found[-1] += f" · {part}"
+            else:
+                found.append(part)
+        return found
+
+    least = rows(width)
+    if max(map(len, least)) > width:
+        return textwrap.fill(line, width, break_on_hyphens=False)
+    return " ·\n".join(next(r for w in range(width + 1) if len(r := rows(w)) == len(least)))
 
 
 def _short(tasks: list[str]) -> str:
-    """Tasks in a row, a modulus that all have said once: "subtraction, addition mod 113"."""
-    parts = [re.fullmatch(r"(.*?)( mod \d+)", text) for text in tasks]
-    if all(parts) and len({m[2] for m in parts}) == 1:
-        tasks = [*(m[1] for m in parts[:-1]), tasks[-1]]
-    return ", ".join(tasks)
+    """Tasks in a row, a modulus of several said once: "subtraction, addition mod 113"."""
+    parts = [re.fullmatch(r"(.*)( mod \d+)", text) for text in tasks]
+    pairs = zip(tasks, parts, [*parts[1:], None], strict=True)
+    return ", ".join(m[1] if m and after and m[2] == after[2] else text for text, m, after in pairs)
 
 
 def _named(figure: Figure, names: list[str]) -> str:

@@ -105,10 +105,12 @@ class Curve:
         published: {column: {epoch: value}} as read off the picture in the authors' notebook;
             accuracy and collapse in percent. Error of reading: 1 point, 300 of a norm, and 0.5 % of
             the epoch axis. Epochs are true ones, also where the published axis is not.
+        off_scale: in a panel of ascending values, whether it is none of them.
     """
 
     run: Run
     label: str
+    off_scale: bool = False
     published: Mapping[str, Mapping[float, float]] = field(default_factory=dict, hash=False)
 
 
@@ -124,6 +126,7 @@ class Panel:
         epochs: the x axis ends here (None: where the runs end); the full form only.
         text: one sentence: what the panel is for.
         letter: on the picture, such as "a"; "": none. None: that of the id, else the next one.
+        corrected: what of the published picture is corrected in its points, in a few words.
         log: whether the x axis is logarithmic, for kinds over epochs.
         ordered: whether the curves are of ascending values, and their colours a scale.
     """
@@ -135,6 +138,7 @@ class Panel:
     epochs: int | None = None
     text: str = ""
     letter: str | None = None
+    corrected: str = ""
     log: bool = False
     ordered: bool = False
 

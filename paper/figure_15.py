@@ -177,7 +177,7 @@ CLAIMS = (
 )
 
 _SWEEP = tuple(Curve(run=run, label=f"weight decay {wd:g}") for wd, run in SWEEP_RUNS.items())
-_SLOW = (Curve(run=ADD_ADAMW_WD8_LR1E3, label="weight decay 8, lr 0.001"),)
+_SLOW = (Curve(run=ADD_ADAMW_WD8_LR1E3, label="weight decay 8, lr 0.001", off_scale=True),)
 _FAST = tuple(
     Curve(run=run, label=f"weight decay {wd:g}, lr 0.01") for wd, run in FAST_RUNS.items()
 )

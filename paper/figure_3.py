@@ -8,13 +8,15 @@ from experiment.quantity import Quantity, combine
 def draw(axes, lines, end) -> list:
     """s(x) = x + 1 for x >= 0, else 1 / (1 - x), against exp(x) (Def. 4)."""
     import numpy
+    from matplotlib.lines import Line2D
 
     (top,) = axes
     x = numpy.linspace(-4, 4, 801)  # 0 is one of them: both curves pass through (0, 1)
     top.plot(x, numpy.where(x >= 0, x + 1, 1 / (1 + numpy.abs(x))), label="s(x)")
     top.plot(x, numpy.exp(x), label="exp(x)")
     top.set(xlim=(-4, 4), ylim=(0, 6), xlabel="x", ylabel="y")
-    return top.get_lines()
+    shift = Line2D([], [], linestyle="none", label="published picture: shifted left by 0.45")
+    return [*top.get_lines(), shift]
 
 
 def drawn(label: str, x: float) -> Quantity:

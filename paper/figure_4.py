@@ -213,7 +213,6 @@ _BINARY = Panel(
     ),
 )
 # fmt: off
-# The published legend of the norms swaps addition and product; here they are as they should be.
 _FITTED = {5_000: 100, 25_000: 100, 50_000: 100, 75_000: 100, 95_000: 100}
 PUBLISHED = {
     "addition": {
@@ -255,7 +254,13 @@ FIGURE = Figure(
     ),
     panels=(
         Panel(id="4 left", title="Accuracy", kind="accuracy", curves=_STABLEMAX_TASKS),
-        Panel(id="4 middle", title="Weight norm", kind="weight_norm", curves=_STABLEMAX_TASKS),
+        Panel(
+            id="4 middle",
+            title="Weight norm",
+            kind="weight_norm",
+            curves=_STABLEMAX_TASKS,
+            corrected="addition and product swapped",
+        ),
         _BINARY,
     ),
     checks=CLAIMS,

@@ -304,8 +304,7 @@ CLAIMS = (
 
 
 # fmt: off
-# The published axis of 6a is 2.5 times too long: corrected. Its text says subtraction, its run is of
-# addition.
+# The text says subtraction, the published run is of addition.
 _FITTED = {200: 100, 600: 100, 1_000: 100, 1_400: 100, 2_000: 100}
 PUBLISHED_6A = {
     "orthoadamw": {TEST: {0: 0.8, 200: 1, 400: 88, 600: 98.5, 800: 100, 1_200: 100, 2_000: 100},
@@ -351,6 +350,7 @@ def _transformer_panel(operation: str, title: str) -> Panel:
             )
         ),
         epochs=2_000,
+        corrected="epochs / 2.5",
     )
 
 
@@ -382,7 +382,7 @@ FIGURE = Figure(
         ),
         Panel(
             id="6c",
-            title="Loss against L2 term, SGD",
+            title="SGD, weight decay: loss, L2 term",
             kind="loss_and_l2",
             curves=(Curve(run=ADD_SGD_L2, label="SGD, weight decay"),),
             text="First the loss falls at the cost of the L2 term, then both fall.",

@@ -106,8 +106,9 @@ def draw_loss_and_l2(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     (top,) = axes
     entries = []
     for line in lines:
+        of_run = f"{line.label}: " if len(lines) > 1 else ""
         plot_median(top, line, "train_loss")
-        entries.append(entry(f"{line.label}: training loss", line.color))
+        entries.append(entry(f"{of_run}training loss", line.color))
         coefficient = line.config.l2_coefficient
         if coefficient:
             with_l2 = [
@@ -115,7 +116,7 @@ def draw_loss_and_l2(axes, lines: list[Line], end: int | None) -> list[Line2D]:
                 for r in line.replicates
             ]
             plot_median(top, replace(line, replicates=with_l2), "l2", linestyle="--")
-            entries.append(entry(f"{line.label}: {coefficient:g} ‖w‖²", line.color, "--"))
+            entries.append(entry(f"{of_run}{coefficient:g} ‖w‖²", line.color, "--"))
     top.set(yscale="log", xlabel="Epoch", ylabel="Loss, L2 term (nats)")
     log_axis(top)
     if end is not None:

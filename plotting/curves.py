@@ -136,8 +136,16 @@ MOST_NAMED = 6  # runs that are named one by one
 SIZE_WORDS = {"cpu": "CPU size", "quick": "quick look"}  # on a picture
 SAID = {  # fields that these words name by themselves, or that compute nothing
     "modulo", "vocab_size", "train_fraction", "train_samples", "num_epochs", "num_steps",
-    "num_samples", "mnist_images", "log_frequency", "log_every", "log_growth", "log_dimension",
+    "num_samples", "num_noise_features", "mnist_images", "log_frequency", "log_every", "log_growth",
+    "log_dimension",
 }  # fmt: skip
+# Fields whose names are not words enough.
+SPOKEN = {
+    "softmax_precision": "softmax in float{}",
+    "train_precision": "training in float{}",
+    "model_dim": "model width {}",
+    "ff_dim": "feed-forward width {}",
+}
 
 
 def command(figure: Figure, size: str, seeds=None, runs_root=None) -> str:
@@ -193,12 +201,12 @@ def settings(run: Run, size: str) -> list[str]:
     """
     form = run.form(size)[1]
     other = [
-        f"{f.name} {getattr(form, f.name)}"
+        SPOKEN.get(f.name, f.name.replace("_", " ") + " {}").format(getattr(form, f.name))
         for f in dataclasses.fields(RunConfig)
         if f.name not in SAID and getattr(form, f.name) != getattr(run.config, f.name)
     ]
     if form.mnist_images == "embedded" != run.config.mnist_images:
-        other.append("of 5,000 images")
+        other.append("5,000 images in all")
     return [task(form), " ".join(share(form)), budget(form), *other]
 
 
@@ -206,7 +214,7 @@ def settings_of(drawn, size: str) -> list[str]:
     """The settings of several runs in few lines: one a run, or what the runs of a grid have.
 
     A grid is told as a whole, such as "division mod 47, division mod 97; 50 % of the pairs;
-    at most 4,000 steps, at most 8,000 steps; lr 0.02 (6 of 18 runs), warmup_steps 230, 370".
+    at most 4,000 to 8,000 steps; lr 0.02 (6 of 18 runs), warmup steps 230 or 370".
     """
     each = [settings(run, size) for run in drawn]
     lines = list(dict.fromkeys(", ".join(words) for words in each))
@@ -215,19 +223,28 @@ def settings_of(drawn, size: str) -> list[str]:
         return [", ".join([task_, _shares(drawn, size), *others])]
     if len(lines) <= 3:
         return lines
-    columns = [words[:3] for words in each]
-    parts = [", ".join(dict.fromkeys(column)) for column in zip(*columns, strict=True)]
-    parts[1] = _shares(drawn, size)
-    others = {}
-    for word in (word for words in each for word in words[3:]):
-        others.setdefault(word.rpartition(" ")[0], []).append(word.rpartition(" ")[2])
-    said = [f"{name} {', '.join(unique(values))}" for name, values in others.items()]
-    counts = [len(values) for values in others.values()]
-    parts += [
-        ", ".join(text if n == len(each) else f"{text} ({n} of {len(each)} runs)"
-                  for text, n in zip(said, counts, strict=True))
-    ]  # fmt: skip
-    return ["; ".join(filter(None, parts))]
+    others = [
+        text if n == len(each) else f"{text} ({n} of {len(each)} runs)"
+        for text, n in _together(word for words in each for word in words[3:]).items()
+    ]
+    parts = [unique(words[0] for words in each), [_shares(drawn, size)]]
+    parts += [_together(words[2] for words in each), others]
+    return ["; ".join(", ".join(part) for part in parts if part)]
+
+
+def _together(texts) -> dict[str, int]:
+    """{text: how many it stands for}: those that differ in their last number are one."""
+    found = {}
+    for text in texts:
+        match = re.fullmatch(r"(.*?)(\d[\d,.]*(?:e-?\d+)?)?(\D*)", text)
+        found.setdefault(match.group(1, 3), []).append(match[2] or "")
+    return {f"{a}{_span(numbers)}{b}": len(numbers) for (a, b), numbers in found.items()}
+
+
+def _span(numbers) -> str:
+    """Such as "5", "5 or 7" or "5 to 11" of more."""
+    ends = sorted(unique(numbers), key=lambda x: float(x.replace(",", "") or 0))
+    return ends[0] if len(ends) == 1 else f"{ends[0]} {'to' if ends[2:] else 'or'} {ends[-1]}"
 
 
 def _shares(drawn, size: str) -> str:
@@ -237,7 +254,10 @@ def _shares(drawn, size: str) -> str:
     for form in sorted(forms, key=lambda c: (c.train_samples or 0, c.train_fraction)):
         amount, of = share(form)
         found.setdefault(of, {})[amount] = None
-    return ", ".join(f"{', '.join(amounts)} {of}" for of, amounts in found.items())
+    return ", ".join(
+        f"{_span(amounts) if of == 'examples' else ', '.join(amounts)} {of}"
+        for of, amounts in found.items()
+    )
 
 
 def in_form(text: str, run: Run, size: str) -> str:

@@ -72,7 +72,7 @@ def draw_dimension(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     axes[-1].set_ylabel("Mean local\ndimension")
     step_axis(axes[-1], end, log=False)
     counts = sorted({len(line.replicates) for line in lines} - {1})
-    entries += [entry(spread_words(n), style="none") for n in counts]
+    entries += [entry(f"{spread_words(n)} (n = {n})", style="none") for n in counts]
     if any(e.get_linestyle() == "--" for e in entries):
         text = f"dashed: test accuracy never at {PERCENT * THRESHOLD:g} %"
         entries.append(entry(text, style="none"))

@@ -19,7 +19,7 @@ from plotting.panels import AIDS, ALERT, FACT, GREY, KIND, WIDEST, Line, entry
 HEAD, FOOT = 14, 9.5  # points
 ABOVE = 0.95  # inches of title, ticks and label of a panel
 GAP = 0.1  # inches between title, panels, legend and foot
-WIDTHS = (WIDEST, 26, 18)  # characters of a label, the less the less room there is
+WIDTHS = (WIDEST, 26, 18, 14)  # characters of a label; the last only where no line is covered
 CLEAR = 0.05  # inches around a legend inside the axes
 LARGER = 1.03  # letters are wider at a low resolution
 STEP = 0.04  # inches from point to point along a curve
@@ -43,6 +43,15 @@ def _in_axes(axes, line: Line2D) -> numpy.ndarray:
         return (axes.transScale + axes.transLimits).transform(line.get_xydata())
 
 
+def _with_points(x, y, more) -> numpy.ndarray:
+    """(N, 2): the points of a curve, and where its x rises those at these x between its ends."""
+    more = sorted({at for at in more if x[0] < at < x[-1]} - set(x))
+    if more and (numpy.diff(x) > 0).all():
+        places, heights = numpy.searchsorted(x, more), numpy.interp(more, x, y)
+        x, y = numpy.insert(x, places, more), numpy.insert(y, places, heights)
+    return numpy.column_stack([x, y])
+
+
 def show_hidden(axes, near: float = 0.01, shortest: float = 0.03):
     """Where solid curves lie on one another all are seen: the hidden ones as stripes on the last.
 
@@ -52,7 +61,10 @@ def show_hidden(axes, near: float = 0.01, shortest: float = 0.03):
     """
     curves = sorted(_curves(axes), key=lambda x: x.get_zorder())
     places = [_in_axes(axes, c) for c in curves]
-    for k, (curve, (x, y)) in enumerate(zip(curves, (p.T for p in places), strict=True)):
+    ends = [x for curve in curves for x in curve.get_xydata()[[0, -1], 0]]
+    for k, curve in enumerate(curves):
+        points = _with_points(*curve.get_xydata().T, ends)
+        x, y = (axes.transScale + axes.transLimits).transform(points).T
         equal = numpy.zeros((len(places), len(x)), bool)
         for other, row in zip(places, equal, strict=True):
             fine = numpy.isfinite(other).all(1)
@@ -60,15 +72,15 @@ def show_hidden(axes, near: float = 0.01, shortest: float = 0.03):
                 there = numpy.interp(x, *other[fine].T, left=numpy.nan, right=numpy.nan)
                 row[:] = numpy.abs(there - y) < near
         above = equal[k + 1 :].sum(0)  # how many curves lie on it
-        ends = numpy.flatnonzero(numpy.diff(numpy.r_[0, above > 0, 0]))
+        turns = numpy.flatnonzero(numpy.diff(numpy.r_[0, above > 0, 0]))
         kept = numpy.zeros(len(x), bool)
-        for start, stop in ends.reshape(-1, 2):
+        for start, stop in turns.reshape(-1, 2):
             kept[start:stop] = abs(x[stop - 1] - x[start]) >= shortest
         if kept.any():
             of = int(equal[:, kept].sum(0).max())  # curves that take turns, itself one of them
-            values = numpy.where(kept, curve.get_ydata(), numpy.nan)
+            values = numpy.where(kept, points[:, 1], numpy.nan)
             pattern = (3 * int(above[kept].max()), (3, 3 * (of - 1)))
-            axes.plot(curve.get_xdata(), values, color=curve.get_color(), linestyle=pattern,
+            axes.plot(points[:, 0], values, color=curve.get_color(), linestyle=pattern,
                       zorder=curve.get_zorder() + 0.5, gid=AIDS, dash_capstyle="butt")  # fmt: skip
 
 
@@ -104,18 +116,21 @@ def mark_ends(axes, lines: list[Line]) -> list[Line2D]:
 # ---------------------------------------------------------------------------------- room
 
 
-def _obstacles(axes, box):
+def _obstacles(axes, box, across: bool):
     """(points that a legend must not cover (N, 2), filled paths), in inches; None: all.
 
-    What reaches across the axes may be covered in part.
+    across: whether lines across the axes are among them.
     """
     points, filled = [numpy.empty((0, 2))], []
     if axes.images:
         return None
     for line in axes.lines:
-        if line.get_transform() != axes.transData:
+        if line.get_transform() == axes.transData:
+            where = _in_axes(axes, line) * box
+        elif across:
+            where = (line.get_transform() - axes.transAxes).transform(line.get_xydata()) * box
+        else:
             continue
-        where = _in_axes(axes, line) * box
         where = where[numpy.isfinite(where).all(1)]
         if line.get_linestyle() != "None" and len(where) > 1:
             steps = numpy.diff(where, axis=0)
@@ -137,16 +152,17 @@ def _obstacles(axes, box):
     return numpy.concatenate(points), filled
 
 
-def room(axes, box, size) -> tuple[float, float] | None:
+def room(axes, box, size, across: bool = True) -> tuple[float, float] | None:
     """Where a legend covers nothing: its lower left corner, as fractions of the axes, or None.
 
     It is the place nearest to a corner, on the right first.
 
     Args:
         box, size: width and height of axes and legend, inches.
+        across: whether lines across the axes count; else they may be covered in part.
     """
     free = numpy.subtract(box, size) - 2 * CLEAR
-    found = _obstacles(axes, box) if min(free) > 0 else None
+    found = _obstacles(axes, box, across) if min(free) > 0 else None
     if found is None:
         return None
     points, filled = found
@@ -234,7 +250,7 @@ def _below(axes, entries, width: float):
     return _columns(make, min(2, len(entries)), width)
 
 
-def _inside(axes, box, entries, narrow: int) -> bool:
+def _inside(axes, box, entries, narrow: int, across: bool) -> bool:
     """Puts a legend of no more characters a line where it covers nothing, if it can."""
     labels = [one.get_label() for one in entries]
     if narrow < WIDEST and all(len(label) <= narrow for label in labels):
@@ -242,10 +258,11 @@ def _inside(axes, box, entries, narrow: int) -> bool:
     for one in entries:
         if len(one.get_label()) > narrow:
             one.set_label(textwrap.fill(one.get_label(), narrow))
-    style = {"handles": entries, "frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+    style = {"handles": entries, "frameon": True, "edgecolor": "none"}
+    style["framealpha"] = 0.8 if across else 1  # a line that it covers must not cross the words
     trial = axes.legend(**style)
     size = LARGER * numpy.array(_size(trial))
-    place = room(axes, box, size)
+    place = room(axes, box, size, across)
     trial.remove()
     if place:
         axes.legend(**style, loc=place, borderaxespad=0)
@@ -254,7 +271,30 @@ def _inside(axes, box, entries, narrow: int) -> bool:
     return place is not None
 
 
-def arrange(picture, panels, head: str, notes: str, foot: str, heights, columns: int, bar: float):
+def _key(picture, entries, spots, cell: float):
+    """(legend of the figure, its spot): the first of these with room for it, else the last.
+
+    Args:
+        spots: (first column, number of columns, height in inches, loc) of each.
+        cell: inches of a column.
+    """
+    for spot in spots:
+        _, count, high, loc = spot
+
+        def make(n, loc=loc):
+            return picture.legend(handles=entries, loc=loc, ncols=n, columnspacing=1.6)
+
+        most = 3 if loc == "center" else len(entries)
+        key = _columns(make, most, count * cell - 2 * GAP)
+        if spot is spots[-1] or (numpy.array(_size(key)) < (count * cell, high)).all():
+            break
+        key.remove()
+    return key, spot
+
+
+def arrange(
+    picture, panels, head: str, notes: str, foot: str, heights, columns: int, bar: float, color: str
+):
     """Gives the picture its height, its legends, its title and its foot.
 
     Args:
@@ -263,6 +303,7 @@ def arrange(picture, panels, head: str, notes: str, foot: str, heights, columns:
         heights: of the axes of a panel, inches.
         columns: panels side by side.
         bar: inches of a panel's width for a colour bar.
+        color: of the title.
     """
     row = sum(heights) + ABOVE
     wide = picture.get_figwidth()
@@ -271,42 +312,33 @@ def arrange(picture, panels, head: str, notes: str, foot: str, heights, columns:
     title = 0.3 * (1 + head.count("\n")) + 0.2 * (len(notes.splitlines())) + GAP
     bottom = 0.17 * len(foot.splitlines()) + GAP if foot else GAP / 2
     free = columns * rows - len(panels)  # cells without a panel, in the last row
-    key, high = None, 0
-    if common:
-        room_for_it = wide * free / columns if free else wide
-
-        def make(n):
-            return picture.legend(handles=common, loc="lower center", ncols=n, columnspacing=1.6)
-
-        key = _columns(make, 3 if free else len(common), room_for_it - 2 * GAP)
-        high = 0 if free else _size(key)[1] + GAP
-
-    def set_height(extra: float):
-        tall = title + rows * row + extra + high + bottom
-        picture.set_size_inches(wide, tall)
-        rect = (0, (bottom + high) / tall, 1, (tall - bottom - high - title) / tall)
-        picture.get_layout_engine().set(rect=rect)
-        return tall
-
-    below = [0.0] * rows  # height of the legends there
+    below, taken = [0.0] * rows, []  # height of the legends there; columns of the last one's
     for k, ((axes, _), entries) in enumerate(zip(panels, own, strict=True)):
         if not entries:
             continue
         tall = [*heights[: len(axes) - 1], sum(heights[len(axes) - 1 :])]  # the last has the rest
         boxes = [(wide / columns - BESIDE - bar, 0.93 * height) for height in tall]
-        tries = [(part, box, n) for n in WIDTHS for part, box in zip(axes, boxes, strict=False)]
-        if not any(_inside(part, box, entries, n) for part, box, n in tries):
+        tries = [(n, True) for n in WIDTHS] + [(n, False) for n in WIDTHS[:-1]]
+        places = list(zip(axes, boxes, strict=False))
+        if not any(_inside(*place, entries, *how) for how in tries for place in places):
             legend = _below(axes[-1], entries, wide / columns)
             below[k // columns] = max(below[k // columns], _size(legend)[1] + GAP)
-    tall = set_height(sum(below))
-    if key is not None:
-        if free:
-            across = (1 - free / columns, bottom / tall, free / columns, row / tall)
-            key.set_loc("center")
-        else:
-            across = (0, bottom / tall, 1, 1)
+            taken += [k % columns] if k // columns == rows - 1 else []
+    spots = [(columns - free, free, row, "center") if free else (0, columns, 0, "lower center")]
+    if taken and not free:  # beside a panel's own, if that has room
+        sides = (0, min(taken)), (max(taken) + 1, columns - max(taken) - 1)
+        spots.insert(0, (*max(sides, key=lambda side: side[1]), below[-1], "upper center"))
+    key, extra = None, 0
+    if common:
+        key, (first, count, high, loc) = _key(picture, common, spots, wide / columns)
+        extra = _size(key)[1] + GAP if loc == "lower center" else 0
+    tall = title + rows * row + sum(below) + extra + bottom
+    picture.set_size_inches(wide, tall)
+    rect = (0, (bottom + extra) / tall, 1, (tall - bottom - extra - title) / tall)
+    picture.get_layout_engine().set(rect=rect)
+    if key:
+        across = (first / columns, bottom / tall, count / columns, high / tall)
         key.set_bbox_to_anchor(across, transform=picture.transFigure)
-    color = ALERT if notes else "black"
     style = {"ha": "center", "va": "top"}
     picture.text(0.5, 1 - GAP / tall, head, size=HEAD, weight="bold", color=color, **style)
     under = 1 - (title - 0.2 * len(notes.splitlines()) - GAP / 2) / tall

@@ -62,7 +62,7 @@ def spread(values: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
 
 def spread_words(count: int) -> str:
     """What a line and its band show of so many seeds."""
-    return f"median and {'range' if count < FEW else 'quartiles'} (n = {count})"
+    return f"median and {'range' if count < FEW else 'quartiles'}"
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def dashes(k: int = 0, count: int = 1):
 
 
 THIN = "thin: every row; thick: running median"
-MANY = 200  # rows from which on a curve on a log axis is its running median, over a faint whole
+MANY = 150  # rows from which on a curve on a log axis is its running median, over a faint whole
 
 
 def plot_median(axes, line: Line, column: str, scale=1.0, over="epoch", log=False, **style):
@@ -225,7 +225,8 @@ def plot_median(axes, line: Line, column: str, scale=1.0, over="epoch", log=Fals
 PUBLISHED = {"marker": "o", "linestyle": "none", "markersize": 5.5, "markerfacecolor": "none",
              "markeredgewidth": 1.1, "alpha": 0.75, "zorder": 6, "gid": AIDS}  # fmt: skip
 
-PUBLISHED_LINE = PUBLISHED | {"marker": "|", "markersize": 13, "markeredgewidth": 2.2}
+PUBLISHED_LINE = PUBLISHED | {"marker": "D", "markersize": 6.5, "markerfacecolor": "white",
+                              "markeredgewidth": 1.6, "alpha": 1}  # fmt: skip
 
 
 KIND, FACT = "kind", "fact"  # gid of entries for what lines mean; for what one panel shows
@@ -317,9 +318,9 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Accuracy, and below it softmax collapse, percent, against epochs.
 
     A dotted line stands at the first epoch with 50 % collapse, in black where it is that of several
-    curves; there is none where a run begins above that. A bar stands where the published picture
-    has its line (at 40 % in 2a, 8 and 9a, D13), a dash-dotted line where collapse is induced. With
-    several seeds both rows speak of the median over the seeds.
+    curves; there is none where a run begins above that. A diamond stands where the published
+    picture has its line (at 40 % in 2a, 8 and 9a, D13), a dash-dotted line where collapse is
+    induced. With several seeds both rows speak of the median over the seeds.
     """
     top, below = axes
     entries = plot_accuracies(top, lines)

@@ -185,6 +185,8 @@ def draw_best_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]
         entries.append(entry(label, color))
     percent_axis(top, "Best test accuracy (%)")
     _fraction_axis(top, lines)
+    if len(grouped) > 1:
+        top.set_xlabel("Training fraction (%), lines set side by side")
     if lines:
         text = f"{_count(count)}; {short} below {PERCENT * GROKKED:g} % within {budget(lines)}"
         entries.append(entry(text, style="none"))

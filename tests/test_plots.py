@@ -218,8 +218,8 @@ def test_the_collapse_row_marks_50_percent_and_the_40_of_a_published_line(places
         rows = (x.get_ydata() for x in axes.lines if x.get_transform() != axes.transData)
         assert sorted(y[0] for y in rows if y[0] == y[1]) == levels
         assert [t for t in axes.get_yticks() if 0 < t < 100] == levels
-    bars = [x.get_xydata().tolist() for x in below.lines if x.get_marker() == "|"]
-    assert bars == ([[[x, 40]] for x in (6_000, 11_500, 7_000)] if published else [])
+    found = [x.get_xydata().tolist() for x in below.lines if x.get_marker() == "D"]
+    assert found == ([[[x, 40]] for x in (6_000, 11_500, 7_000)] if published else [])
     assert below.get_xlim() == top.get_xlim()
     assert "collapse (%)" in below.get_ylabel()
 
@@ -240,6 +240,7 @@ def test_figure_3_shows_both_functions_where_they_are(places):
         assert abs(si - exact) <= 1e-15 * exact
     assert numpy.array_equal(e, numpy.exp(x_exp))
     assert "computed" in texts(picture)
+    assert "published picture: shifted left by 0.45" in texts(picture)
 
 
 # ---------------------------------------------------------------------------------- the whole
@@ -270,6 +271,16 @@ def test_a_curve_under_another_is_seen_where_it_is_hidden_and_only_there(places)
     axes, color = one_panel(places, [[0, 0, 0.2, 1, 1], [0, 0, 0.9, 1, 1], [0.5, 0.4] * 2 + [0.6]])
     assert stripes(axes, color["run0"]) == [[0, 0], [100, 0], [300, 100], [400, 100]]
     assert len(aids(axes)) == 1  # the one on top and the one apart need none
+
+
+def test_a_curve_hidden_between_two_of_its_points_is_seen_there():
+    axes = Canvas().subplots()
+    axes.plot([0.0, 10.0], [1.0, 1.0])
+    axes.plot([1.0, 9.0], [1.0, 1.0])
+    layout.show_hidden(axes)
+    (stripe,) = aids(axes)
+    shown = stripe.get_xdata()[numpy.isfinite(stripe.get_ydata())]
+    assert stripe.get_color() == axes.lines[0].get_color() and shown.tolist() == [1, 9]
 
 
 def test_three_equal_curves_take_turns(places):
@@ -326,8 +337,8 @@ def test_the_foot_names_a_curve_of_other_seeds_by_panel_and_label(places):
         for seed in (42, 43, 44) if run == induced.run else (42,):
             write(places["results_root"], run, seed)
     foot = plots.draw_figure(figure, **places).texts[-1].get_text()
-    said = f"(a) {induced.label}: seeds 42 to 44, median and range (n = 3)"
-    assert said in foot.replace(" ·\n", " · ") and induced.run.name not in foot
+    said = f"(a) {induced.label}: 42 to 44, median and range"
+    assert said in foot and "\n" not in foot and induced.run.name not in foot
 
 
 def test_the_foot_is_one_line_that_names_the_panels_of_other_seeds(places):
@@ -336,9 +347,9 @@ def test_the_foot_is_one_line_that_names_the_panels_of_other_seeds(places):
             write(places["results_root"], run, seed)
     picture = plots.draw_figure(FIGURE_6, **places)
     foot = picture.texts[-1].get_text()
-    assert " ".join(foot.split()) == (
-        "subtraction, addition mod 113 (40 %, 60 % of the pairs) · seed 42 · (b): seeds 42 to 46,"
-        " median and quartiles (n = 5) · bundled runs"
+    assert foot == (
+        "subtraction, addition mod 113 (40 %, 60 % of the pairs) · seed 42 · (b): 42 to 46,"
+        " median and quartiles · bundled runs"
     )
     picture.draw_without_rendering()
     assert picture.texts[-1].get_window_extent().x1 <= picture.bbox.width
@@ -354,6 +365,22 @@ def test_curves_that_panels_share_stand_once_in_a_legend_of_the_figure(places):
     left, middle, right = (a.get_legend() for a in picture.axes)
     assert left is middle is None
     assert [t.get_text() for t in right.get_texts()] == [c.label for c in FIGURE_4.panels[2].curves]
+
+
+def test_the_legend_of_the_figure_stands_beside_that_below_a_panel_if_that_has_room(places):
+    curves_ = [Curve(run=ADD_STABLEMAX, label=f"curve {k}") for k in range(9)]
+    write(places["runs_root"], ADD_STABLEMAX, rows=100)
+    panels_ = [
+        Panel(id=f"x{k}", title="x", kind="weight_norm", curves=tuple(shown))
+        for k, shown in enumerate((curves_[:2], curves_[:2], curves_[2:]))
+    ]
+    figure = Figure(id="x", title="x", claim="", panels=tuple(panels_))
+    picture = plots.draw_figure(figure, **places)
+    picture.draw_without_rendering()
+    key = picture.legends[0].get_window_extent()
+    own = picture.axes[2].get_legend().get_window_extent()
+    assert own.y1 < picture.axes[2].bbox.y0  # below its panel
+    assert key.x1 < own.x0 and own.y0 < key.y0 < own.y1
 
 
 def test_a_legend_inside_the_axes_covers_no_curve_and_one_without_room_is_below(places):
@@ -379,6 +406,17 @@ def test_a_legend_keeps_off_the_faint_rows_behind_a_running_median():
     axes.lines[1].remove()
     x, _ = layout.room(axes, (4, 4), (1, 1))
     assert x > 0.45
+
+
+def test_a_legend_covers_a_line_across_the_axes_only_where_it_must():
+    axes = Canvas().subplots()
+    axes.plot([0, 1], [0, 0])
+    axes.axvline(0.8)
+    x, _ = layout.room(axes, (4, 4), (1.5, 1))
+    assert x + 1.5 / 4 < 0.8 - 0.05
+    axes.axvline(0.4)
+    assert layout.room(axes, (4, 4), (2, 1)) is None
+    assert layout.room(axes, (4, 4), (2, 1), across=False)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -417,6 +455,8 @@ def test_a_label_keeps_its_colour_in_all_panels_and_none_of_a_panel_share_one():
             labels = {c.label for c in panel.curves}
             if len(labels) <= len(panels.PALETTE):
                 assert len({colors[panel.id, x] for x in labels}) == len(labels), panel.id
+            off = {x.label for x in panel.curves if x.off_scale}
+            assert {colors[panel.id, x] for x in off} <= {plots.OFF_SCALE}
         unordered = {p.id for p in figure.panels if not p.ordered}
         of_label = {}
         for (panel, label), color in colors.items():
@@ -442,6 +482,24 @@ def test_published_points_lie_over_their_curve_and_only_where_they_are_asked_for
         picture = plots.draw_figure(FIGURE_1, **options, **places)
         assert not any(aids(part, "o") for part in picture.axes)
         assert "published picture" not in texts(picture)
+
+
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [
+        ("1", ""),
+        ("4", " (b: addition and product swapped)"),
+        ("6", " (a′: epochs / 2.5)"),
+        ("8", " (epochs / 5)"),
+        ("9", " (epochs / 5)"),
+    ],
+)
+def test_the_key_says_what_of_the_published_points_is_corrected(figure, said, places):
+    figure = CATALOG.paper[figure]
+    for run in figure.runs:
+        write(places["runs_root"], run)
+    shown = texts(plots.draw_figure(figure, published_curves=True, **places)).split(" | ")
+    assert {t for t in shown if "published picture" in t} == {f"published picture{said}"}
 
 
 def test_the_command_line_leaves_published_points_out_and_a_notebook_draws_them(
@@ -516,7 +574,7 @@ def test_own_complete_runs_are_preferred_and_published_ones_stand_in(places):
     write(published, ADD_STABLEMAX, 43)
     assert sources(ADD_STABLEMAX, places) == [(s, "bundled runs") for s in (42, 43)]
     shown = texts(plots.draw_figure(FIGURE_1, **places))
-    assert "seeds 42, 43, median and range (n = 2) · bundled runs" in shown
+    assert "seeds 42, 43, median and range · bundled runs" in shown
     write(own, ADD_STABLEMAX, 42, complete=False)
     assert (42, "bundled runs") in sources(ADD_STABLEMAX, places)
     path = runs.run_folder(own, ADD_STABLEMAX.name, 42)
@@ -676,9 +734,9 @@ def test_read_run_gives_the_table_or_names_the_command(places):
 
 
 @pytest.mark.parametrize("count, low, high, words", [
-    (2, 0, 1, "median and range (n = 2)"),
-    (4, 0, 3, "median and range (n = 4)"),
-    (5, 1, 3, "median and quartiles (n = 5)"),
+    (2, 0, 1, "median and range"),
+    (4, 0, 3, "median and range"),
+    (5, 1, 3, "median and quartiles"),
 ])  # fmt: skip
 def test_several_seeds_give_their_median_and_range_or_quartiles(count, low, high, words, places):
     """low, high: which of the sorted values the band ends at."""
@@ -777,6 +835,9 @@ def test_the_cpu_size_is_marked_and_says_its_settings_where_they_are_not_the_pub
     assert [len(drawn(a, legend(a)[f"{p} %"])[0][0]) for a, p in
             ((first, 30), (second, 50))] == [5, 5]  # fmt: skip
     assert "no complete run" not in texts(picture)
+    picture.draw_without_rendering()
+    assert first.title.get_window_extent().y0 == second.title.get_window_extent().y0
+    assert {t.get_color() for t in picture.texts if "CPU SIZE" in t.get_text()} == {panels.ALERT}
     full = texts(plots.draw_figure(RELATED_PAIR, **places))
     assert "CPU" not in full and "composition in S5 (30 %, 50 % of the pairs)" in full
 
@@ -843,11 +904,16 @@ def test_the_settings_of_a_grid_are_told_once_for_all_its_runs():
     cells = CATALOG.related["delay-map"].at("cpu").runs
     (said,) = curves.settings_of(cells, "cpu")
     (arms,) = curves.settings_of(CATALOG.related["optimizers"].at("cpu").runs, "cpu")
-    assert "lr 0.1 (6 of 18 runs), warmup_steps 500, 230, 370, 520, batch_size 128" in arms
+    assert "lr 0.1 (6 of 18 runs), warmup steps 230 to 520, batch size 128" in arms
     assert "addition mod 97; 30 %, 50 %, 70 % of the pairs; at most" in arms
     assert said == (
-        "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 10,000"
-        " steps, at most 8,000 steps, at most 6,000 steps"
+        "division mod 47, division mod 97, division mod 197; 50 % of the pairs; at most 6,000 to"
+        " 10,000 steps"
+    )
+    (images,) = curves.settings_of(CATALOG.related["mnist"].at("cpu").runs, "cpu")
+    assert images == (
+        "MNIST; 1,000 or 4,000 examples; 3,000 to 100,000 steps; softmax in float32, training in"
+        " float32, 5,000 images in all"
     )
     assert len(curves.settings_of(cells[:3], "cpu")) == 3
 
@@ -884,8 +950,8 @@ def test_task_and_share_are_worded_from_the_configuration(change, task, share):
 def test_images_of_another_source_are_told():
     run = RELATED_RUNS["mnist_omnigrok_mse"]
     assert curves.settings(run, "cpu") == [
-        "MNIST", "1,000 examples", "100,000 steps", "softmax_precision 32", "train_precision 32",
-        "of 5,000 images",
+        "MNIST", "1,000 examples", "100,000 steps", "softmax in float32", "training in float32",
+        "5,000 images in all",
     ]  # fmt: skip
     assert curves.settings(run, "full") == ["MNIST", "1,000 examples", "100,000 steps"]
 

@@ -126,6 +126,7 @@ def test_the_l2_term_is_half_the_weight_decay_times_the_squared_norm(places):
     ((x, term),) = curves_of(axes, *entries["with: 0.002 ‖w‖²"])
     assert x == EPOCHS
     assert term == pytest.approx([0.2, 0.242, 0.45, 0.8, 0.648])
+    assert {"training loss", "0.002 ‖w‖²"} == set(legend(places.draw("loss_and_l2", (run, "x"))))
 
 
 def test_the_l2_penalty_counts_in_full():

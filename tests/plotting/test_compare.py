@@ -72,7 +72,7 @@ def test_each_configuration_is_a_curve_named_by_what_differs_and_seeds_are_its_b
     assert len(accuracy.collections) == 2 and not loss.collections  # bands: train and test
     shown = texts(picture)
     assert "x by lr" in shown and "addition mod 7, training on 30 % of the pairs" in shown
-    assert "lr 0.1: seeds 42, 43 · median and range (n = 2), the band of accuracy alone" in shown
+    assert "lr 0.1: seeds 42, 43 · median and range, the band of accuracy alone" in shown
     assert name == "x-lr"
 
 

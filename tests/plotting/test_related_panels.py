@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy
 import pytest
+from house import CATALOG
 from made_runs import derive
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import Rectangle
@@ -93,7 +94,7 @@ def test_seeds_of_unequal_length_are_drawn_over_the_steps_that_all_have(places):
     _, band = axes.collections  # of training, of test: 10 and 100 at step 600
     height = {y for x, y in band.get_paths()[0].vertices if x == 600}
     assert sorted(height) == pytest.approx([10, 100])
-    assert "median and range (n = 2)" in texts(places.picture)
+    assert "median and range" in texts(places.picture)
 
 
 def test_the_weight_norm_has_axes_of_its_own(places):
@@ -141,6 +142,7 @@ def test_equal_families_stand_side_by_side(places):
     for share in (30, 50):
         near = [x for x in dots if abs(x - share) < 5]
         assert len(near) == 2 and sum(near) / 2 == pytest.approx(share)
+    assert "side by side" in axes.get_xlabel()
 
 
 def test_the_attention_norm_has_a_star_where_test_accuracy_begins_to_rise(places):
@@ -381,6 +383,12 @@ def test_a_surface_is_the_loss_of_its_table_with_range_and_centre(kind, file, ot
     assert [len(x) for x in lines] == [1, 0]  # no place of the test surface is at 95 %
     xs = numpy.abs(numpy.concatenate([p.vertices[:, 0] for p in lines[0][0].get_paths()]))
     assert xs == pytest.approx(0.5)  # accuracy 1 - 0.1 |a| is 95 % there
+
+
+def test_three_panels_side_by_side_are_no_wider_with_colour_bars(places):
+    widths = {n: plots.draw_figure(CATALOG.related[n], **places.roots).get_figwidth()
+              for n in ("k-sum", "landscape")}  # fmt: skip
+    assert widths["landscape"] == widths["k-sum"]
 
 
 def test_one_colour_is_one_loss_in_the_surfaces_of_a_figure(places):
