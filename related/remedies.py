@@ -110,7 +110,9 @@ REMEDIES = {
         {"add": (3e-4, 1e-3), "div": (0.005, 0.01)}, "L2",
     ),
     # Decays as AdamW's: torch's default of 0.1 is a fortieth and a tenth of what is best there.
-    "muon": Remedy("Muon", "Jordan 2024; torch.optim.Muon", _MUON, "weight_decay", _DECAYS, "decay"),
+    "muon": Remedy(
+        "Muon", "Jordan 2024; torch.optim.Muon", _MUON, "weight_decay", _DECAYS, "decay"
+    ),
     "muon_stablemax": Remedy(
         "Muon, StableMax", "Tveit et al. 2025", _MUON | _STABLE, "weight_decay", _DECAYS, "decay"
     ),
