@@ -78,6 +78,10 @@ REMEDIES = {
         "weight decay", "Loshchilov and Hutter 2019; 003: 1", {}, "weight_decay", _DECAYS, "decay"
     ),
     "stablemax": Remedy("StableMax", "the paper, 4.1", _STABLE, of_loss=True),
+    "decay_stablemax": Remedy(
+        "StableMax, decay", "beside Muon with StableMax", _STABLE, "weight_decay", _DECAYS, "decay",
+        True,
+    ),
     "taylor": Remedy(
         "Taylor-softmax", "the paper, C.1", {"loss_function": "taylor"}, of_loss=True
     ),
@@ -158,6 +162,7 @@ CHOSEN: dict[tuple[str, str], Cell] = {
     ("add", "adamw"): (0.001, None),
     ("add", "decay"): (0.03, 4.0),
     ("add", "stablemax"): (0.001, None),
+    ("add", "decay_stablemax"): (0.03, 4.0),
     ("add", "taylor"): (0.003, None),
     ("add", "sparsemax"): (0.001, None),
     ("add", "smoothing"): (0.01, 0.1),
@@ -173,6 +178,7 @@ CHOSEN: dict[tuple[str, str], Cell] = {
     ("div", "adamw"): (0.0003, None),
     ("div", "decay"): (0.003, 1.0),
     ("div", "stablemax"): (0.003, None),
+    ("div", "decay_stablemax"): (0.003, 1.0),
     ("div", "taylor"): (0.0003, None),
     ("div", "sparsemax"): (0.0003, None),
     ("div", "smoothing"): (0.001, 0.1),
@@ -350,7 +356,7 @@ def _claims(task: str) -> tuple[Claim, ...]:
         sooner(
             "Under StableMax, too: Muon generalizes sooner than AdamW",
             "102.89 against 153.09 over softmax, StableMax and sparsemax together", MUON,
-            ("muon_stablemax", "stablemax"),
+            ("muon_stablemax", "decay_stablemax"),
         ),
         Claim(
             panel=panel,
