@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import paper
 from configuration import runs
 from experiment.figure import Figure
 
@@ -52,13 +51,11 @@ def markdown_table(headings, rows, right=()) -> list[str]:
 
 def said_of(figure: Figure) -> str:
     """What the file of one of the bundle's figures says of it: its docstring without the title."""
-    package = "paper" if figure in paper.FIGURES else "related"
     name = figure.id.replace("-", "_")
-    if name[0].isdigit():
-        name = f"figure_{name}"
-    if not (ROOT / package / f"{name}.py").is_file():
-        name = name.partition("_")[0]  # a file of several figures has the name of the first
-    return importlib.import_module(f"{package}.{name}").__doc__.partition("\n")[2].strip()
+    first = name.partition("_")[0]  # a file of several figures has the name of the first
+    places = (("paper", f"figure_{name}"), ("paper", name), ("related", name), ("related", first))
+    module = next(".".join(p) for p in places if ROOT.joinpath(*p).with_suffix(".py").is_file())
+    return importlib.import_module(module).__doc__.partition("\n")[2].strip()
 
 
 def fewer_colours(png: bytes) -> bytes:

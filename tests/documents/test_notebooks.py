@@ -131,7 +131,7 @@ def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, 
 
 def test_a_notebook_that_is_run_keeps_its_cells_and_takes_nothing_of_the_machine(monkeypatch):
     monkeypatch.setenv("GROKKING_RUNS", "elsewhere")
-    text = notebooks.notebook("Words.", [CATALOG.paper["3"]], "paper", "full")
+    text = notebooks.notebook("Words.", [CATALOG.paper["3"]], "full")
     run = json.loads(notebooks.with_outputs(text))
     assert os.environ["GROKKING_RUNS"] == "elsewhere"
     assert run["metadata"] == json.loads(text)["metadata"]
