@@ -95,15 +95,15 @@ def mark_ends(axes, lines: list[Line]) -> list[Line2D]:
             ended.add(float(end[0, 0]))
     said = {}
     for line in lines:
-        last = line.replicates[0].metrics.iloc[-1]
-        if ended & {float(last["epoch"]), float(last["step"])}:
-            config = line.config
+        lasts = [r.metrics.iloc[-1] for r in line.replicates]
+        config, first = line.config, "the first seed " * (len(lasts) > 1)
+        for last in (x for x in lasts if ended & {float(x["epoch"]), float(x["step"])}):
             unit, total = config.budget
             if last[unit] >= total:
                 said.setdefault(f"end of a run of {total:,} {unit}s")
             elif config.stop_at != "None":
                 what = config.stop_at.replace("_", " ")
-                said.setdefault(f"stopped at {100 * config.stop_level:g} % {what}")
+                said.setdefault(f"{first}stopped at {100 * config.stop_level:g} % {what}")
             else:
                 said.setdefault(f"end of the run, at {unit} {last[unit]:,.10g}")
     bar = {"marker": "|", "markersize": 10, "markeredgewidth": 2}

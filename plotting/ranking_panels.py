@@ -91,7 +91,8 @@ def draw_ranking(axes, lines: list[Line], end: int | None, size: float = 8.5) ->
             Line2D([], [], color=GREY, marker="|", label=f"from {PERCENT * THRESHOLD:g} % of the"
                    " training set on"),
             Line2D([], [], marker=">", markerfacecolor="white", markeredgecolor=PALETTE[1],
-                   label=f"never, in {budget:,} updates: best accuracy, or how many", **mark),
+                   label=f"never in {budget:,} updates: median best accuracy, or on how"
+                   " many seeds", **mark),
         ]
     )  # fmt: skip
 

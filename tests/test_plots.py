@@ -316,6 +316,10 @@ def test_a_run_that_ends_early_says_so_and_one_that_does_not_is_silent(places):
     assert ends(long) == ends(short) == (set(), [])
     assert ends(long, short) == ({(400, 90), (400, 100)}, ["end of a run of 400 epochs"])
     assert ends(long, early) == ({(500, 50), (500, 100)}, ["stopped at 99 % test accuracy"])
+    # Several seeds: the median ends where the first of them stopped, whichever that is.
+    write(places["runs_root"], early, 41, test_accuracy=[0, 0.5, 0.9], train_accuracy=[0, 1, 1])
+    said = "the first seed stopped at 99 % test accuracy"
+    assert ends(long, early) == ({(500, 50), (500, 100)}, [said])
 
 
 @pytest.mark.parametrize("late, shown", [(300, "delay 200"), (100, None)])

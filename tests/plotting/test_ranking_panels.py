@@ -60,7 +60,7 @@ def test_the_delay_begins_where_the_median_seed_has_95_percent_of_the_training_s
 def test_what_never_came_is_a_triangle_at_the_budget_with_how_far_it_came(places):
     some, none = write(places, "a", SOON, SOON, NEVER), write(places, "b", HALF, HALF, NEVER)
     axes = places.draw("ranking", (some, "some"), (none, "none"))
-    label = "never, in 1,200 updates: best accuracy, or how many"
+    label = "never in 1,200 updates: median best accuracy, or on how many seeds"
     assert label in keys(axes)
     assert sorted(marked_as(axes, label)) == [(1_200, 0), (1_200, 1)]
     assert "1 of 3" in texts(axes) and "50 %" in texts(axes)
