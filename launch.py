@@ -24,6 +24,7 @@ if __name__ == "__main__":
 import re
 import shlex
 import subprocess
+from argparse import BooleanOptionalAction
 from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
@@ -148,7 +149,11 @@ def make_parser() -> Parser:
         " none",
     )
     parser.add_argument("--compile", action="store_true", help="updates under torch.compile")
-    parser.add_argument("--graphed", action="store_true", help="updates as CUDA graphs; on a GPU")
+    parser.add_argument(
+        "--graphed",
+        action=BooleanOptionalAction,
+        help="updates as CUDA graphs [on a CUDA device, those that can be captured]",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the command lines; run none")
     parser.add_argument("--force", action="store_true", help="finished runs again from step 0")
     parser.add_argument(
@@ -231,6 +236,7 @@ def form_of_updates(options, devices, most: int) -> list[str]:
         ValueError: both, or with runs in one process, or a graph on what is no CUDA device.
     """
     form = [f"--{name}" for name in ("compile", "graphed") if getattr(options, name)]
+    without = ["--no-graphed"] if options.graphed is False else []
     if len(form) > 1:
         raise ValueError("--graphed and --compile are two forms of an update; give one of them")
     alone = form + (["--track"] if options.track is not None else [])
@@ -239,7 +245,7 @@ def form_of_updates(options, devices, most: int) -> list[str]:
     for device in devices if options.graphed else ():
         if not device.startswith("cuda"):
             raise ValueError(f"--graphed is for a CUDA device; leave it out with --device {device}")
-    return form
+    return form + without
 
 
 def default_slots(found: dict[str, devices.Found]) -> dict[str, int]:

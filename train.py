@@ -22,6 +22,7 @@ if __name__ == "__main__":
 import dataclasses
 import signal
 import time
+from argparse import BooleanOptionalAction
 from contextlib import ExitStack
 from itertools import combinations, groupby
 from pathlib import Path
@@ -146,7 +147,11 @@ def make_parser() -> Parser:
     machine.add_argument("--device", default="cpu", help="cpu, cuda:N or mps [cpu]")
     machine.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads [1]")
     machine.add_argument("--compile", action="store_true", help="update under torch.compile")
-    machine.add_argument("--graphed", action="store_true", help="update as one CUDA graph")
+    machine.add_argument(
+        "--graphed",
+        action=BooleanOptionalAction,
+        help="update as one CUDA graph [on a CUDA device, where it can be captured]",
+    )
     machine.add_argument(
         "--checkpoint_seconds",
         type=float,
@@ -344,6 +349,10 @@ def main(argv=None) -> int:
             return 0
         tracked = trackers(arguments.track)
         prepare(arguments, alone)
+        if arguments.graphed is None:
+            from training import graphs
+
+            arguments.graphed = graphs.by_default(config, arguments.device, arguments.compile)
         mirrors, show = Mirrors(tracked, path, config), printer()
 
         def report(row, total):

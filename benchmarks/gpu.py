@@ -167,7 +167,11 @@ def main():
             rates = [updates_a_second(name, 5_000, n, device) for n in PROCESSES]
             show(name, *map(round, rates))
     if "figures" in arguments.parts:
-        forms = {"eager": (), "graphed": ("--graphed",), "stacks of 3": ("--batch-runs", "3")}
+        forms = {
+            "eager": ("--no-graphed",),
+            "graphed": ("--graphed",),
+            "stacks of 3": ("--batch-runs", "3"),
+        }
         show("seconds of a figure", *forms)
         for figure in FIGURES:
             took = [figure_seconds(figure, device, *flags) for flags in forms.values()]

@@ -150,7 +150,7 @@ def test_bad_input_is_one_line_and_exit_2(front_door, tmp_path, arguments, line)
     assert not (tmp_path / "the runs").exists()
 
 
-@pytest.mark.parametrize("flag", ["--compile", "--graphed"])
+@pytest.mark.parametrize("flag", ["--compile", "--graphed", "--no-graphed"])
 def test_a_form_of_updates_reaches_every_run(front_door, flag):
     asked = ("--dry-run", "--figures", "1", "--device", "cuda:0")
     plain, other = (front_door(*asked, *more, gpus=1)[1] for more in ((), (flag,)))

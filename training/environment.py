@@ -42,7 +42,7 @@ def environment(arguments, config) -> dict:
         "device_flag": arguments.device,
         "threads": arguments.threads,
         "compile": arguments.compile,
-        "graphed": arguments.graphed,
+        "graphed": bool(arguments.graphed),
         "float32": devices.float32_settings(),
         "python": platform.python_version(),
         "torch": torch.__version__,

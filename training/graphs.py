@@ -32,6 +32,15 @@ def check(config: RunConfig, device: str, compile: bool) -> None:
         raise ValueError("--graphed does not capture network 'lstm'; leave it out")
 
 
+def by_default(config: RunConfig, device: str, compile: bool) -> bool:
+    """Whether an update is captured where nobody said: on NVIDIA's GPUs what can be."""
+    try:
+        check(config, device, compile)
+    except ValueError:
+        return False
+    return torch.version.cuda is not None
+
+
 class Replayed:
     """Calls `work(index)`, from the fourth call of a kind on as a replay of a captured one.
 
@@ -71,6 +80,9 @@ def capture(optimizer: torch.optim.Optimizer, work: Callable[[], None]) -> Calla
     try:
         with torch.cuda.graph(graph):
             work()
+    except RuntimeError as error:
+        error.add_note("in the capture of a CUDA graph; --no-graphed trains without one")
+        raise
     finally:
         for group in groups:
             group["capturable"] = False

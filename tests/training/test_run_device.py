@@ -66,6 +66,37 @@ def test_tf32_that_was_let_in_is_shut_out_by_a_session():
     assert set(settings.values()) == {"ieee"}
 
 
+@pytest.mark.parametrize(
+    ("flags", "device", "nvidia", "graphed"),
+    [
+        ([], "cuda:0", "13.0", True),
+        ([], "cuda:0", None, False),  # another maker's
+        ([], "cpu", "13.0", False),
+        (["--compile"], "cuda:0", "13.0", False),
+        (["--no-graphed"], "cuda:0", "13.0", False),
+        (["--graphed"], "cuda:0", None, True),
+        (["--run", "add_pku_lstm_50"], "cuda:0", "13.0", False),
+    ],
+    ids=str,
+)
+def test_a_run_on_an_nvidia_gpu_is_graphed_where_it_can_be_unless_told(
+    flags, device, nvidia, graphed, monkeypatch, tmp_path
+):
+    asked = []
+
+    def trained(config, folder, *, environment, **options):
+        asked.append((options["graphed"], environment()["graphed"]))
+        return {}
+
+    monkeypatch.setattr(torch.version, "cuda", nvidia)
+    monkeypatch.setattr(train, "prepare", lambda *_: None)
+    monkeypatch.setattr(train, "train", trained)
+    monkeypatch.setattr(train, "tell", lambda *_: None)
+    monkeypatch.setattr("training.devices.identity", lambda _: {"kind": "", "name": ""})
+    train.main(["--lr", "0.01", "--run_dir", str(tmp_path), "--device", device, *flags])
+    assert asked == [(graphed, graphed)]
+
+
 class Touched(Exception):
     pass
 

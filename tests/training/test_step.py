@@ -532,6 +532,17 @@ def test_what_is_not_captured_is_refused_in_one_line(options, network, own, word
     assert "\n" not in str(error.value)
 
 
+def test_an_update_that_cannot_be_captured_says_how_to_train_without(monkeypatch):
+    def fails():
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
+    monkeypatch.setattr(torch.cuda, "graph", lambda _: nullcontext())
+    with pytest.raises(RuntimeError) as error:
+        graphs.capture(torch.optim.SGD([torch.zeros(1, requires_grad=True)]), fails)
+    assert "--no-graphed" in error.value.__notes__[0]
+
+
 # ------------------------------------------------------------------------------- compiled
 
 
