@@ -43,7 +43,7 @@ from configuration import runs
 from configuration.flags import Parser, add_own_file
 from configuration.interpreter import end, told
 from experiment.catalog import Catalog, blame
-from experiment.figure import Figure, Panel, asked_size
+from experiment.figure import PUBLISHED_SEED, Figure, Panel, asked_size
 from judging import readings
 from plotting import (
     appendix_panels,
@@ -81,6 +81,7 @@ from plotting.panels import (
     KIND,
     PALETTE,
     PUBLISHED,
+    SAME_SEED,
     STYLE,
     THIN,
     WIDEST,
@@ -340,6 +341,9 @@ def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str, the
             entries += mark_ends(part, there) if part is axes[-1] else mark_ends(part, [])
     if any(curve.get_label() == THIN for part in axes for curve in part.lines):
         entries.append(entry(THIN, gid=KIND))
+    if any(line.as_published for line in there):
+        words = f"our run of the published seed, {PUBLISHED_SEED}"
+        entries.append(Line2D([], [], color=GREY, label=words, **SAME_SEED | {"gid": KIND}))
     if any(line.published for line in there):
         entries.append(Line2D([], [], color=GREY, label=theirs, **PUBLISHED | {"gid": KIND}))
     make = textwrap.fill(make, WIDEST, break_on_hyphens=False)
@@ -524,7 +528,10 @@ def measured(figure_id: str, **options) -> readings.Readings:
     if chosen_size(options.pop("size", None), options.pop("quick", False)) != "full":
         return found
     far = differences(figure, **options)
-    title = "From the published curves (accuracy in points; ours minus theirs)"
+    title = (
+        f"From the published curves (ours at their seed, {PUBLISHED_SEED}, where it was run;"
+        " accuracy in points; ours minus theirs)"
+    )
     rows = tuple({c: str(v) for c, v in row.items()} for row in far.fillna("").to_dict("records"))
     return replace(found, below=readings.Readings(title, rows)) if rows else found
 

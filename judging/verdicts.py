@@ -101,18 +101,22 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
         found, seeds = evidence.gather(claim)
         if not seeds:
             return _not_judged(claim, found, evidence.begun(claim))
-        tables = [{run: _table(found[run][s]) for run in claim.runs} for s in seeds]
+        tables = {s: {run: _table(found[run][s]) for run in claim.runs} for s in seeds}
+        tables, missing = _measured(claim, tables)
+        if not tables:
+            return Judgement(claim, NOT_RUN, "not run", next(iter(missing.values())))
+        seeds, tables = list(tables), list(tables.values())
         sources = dict.fromkeys(found[run][s].source for s in seeds for run in claim.runs)
         word = "seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
         provenance = f"{word} {', '.join(map(str, seeds))} ({' and '.join(sources)})"
         if claim.size != "full":
             provenance = f"{claim.size} size, {provenance}"
+        if missing:
+            others = ", ".join(map(str, missing))
+            provenance += f"; not of {others}: {next(iter(missing.values()))}"
     else:
         seeds, tables, provenance = [], [{}], "analytic"
-    try:
-        values = [_values(check, tables) for check in claim.checks]
-    except NotMeasured as missing:
-        return Judgement(claim, NOT_RUN, "not run", str(missing))
+    values = [_values(check, tables) for check in claim.checks]
     held = tuple(
         sum(check.holds(v) for v in each) for check, each in zip(claim.checks, values, strict=True)
     )
@@ -130,6 +134,18 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
             )
         texts.append(check.measured(each) + said)
     return Judgement(claim, verdict, "; ".join(texts), provenance, held, tuple(seeds))
+
+
+def _measured(claim: Claim, tables: dict[int, dict]) -> tuple[dict[int, dict], dict[int, str]]:
+    """({seed: tables} of which all checks can be measured, {seed: what the others lack})."""
+    missing = {}
+    for seed, each in tables.items():
+        try:
+            for check in claim.checks:
+                _values(check, [each])
+        except NotMeasured as reason:
+            missing[seed] = str(reason)
+    return {s: t for s, t in tables.items() if s not in missing}, missing
 
 
 def _values(check, tables) -> list[list]:

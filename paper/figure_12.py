@@ -22,7 +22,9 @@ def _shares(table, column: str):
     folder = Path(table.attrs["folder"])
     if not runs.has_derived(folder, runs.SPECTRUM):
         short = "/".join(folder.parts[-3:])
-        raise NotMeasured(f"{short} has no spectrum; python -m weights.spectrum {short} makes it")
+        there = (folder / runs.CHECKPOINT).is_file()
+        made = f"; python -m weights.spectrum {short} makes it" if there else ", no checkpoint"
+        raise NotMeasured(f"{short} has no spectrum{made}")
     return pandas.read_csv(folder / runs.SPECTRUM).groupby("frequency")[column].mean()
 
 

@@ -150,9 +150,7 @@ def draw_absorption(axes, lines: list[Line], end: int | None) -> list[Line2D]:
 
 def epochs_to(line: Line, level: float = GENERALIZED) -> tuple[list[float], int, float]:
     """First epochs of the replicates at this test accuracy, how many never are, the median."""
-    alone = [
-        replace(line, replicates=[r]).first_epoch("test_accuracy", level) for r in line.replicates
-    ]
+    alone = line.first_epochs("test_accuracy", level)
     return [e for e in alone if e is not None], alone.count(None), median_time(alone)
 
 

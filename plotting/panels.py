@@ -18,7 +18,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from configuration import runs
 from configuration.config import RunConfig
-from experiment.figure import SIZES, Run
+from experiment.figure import PUBLISHED_SEED, SIZES, Run
+from experiment.outcomes import median_time
 from plotting.curves import Replicate
 
 PERCENT = 100.0  # metrics.csv holds fractions
@@ -105,11 +106,23 @@ class Line:
         epochs, values = self.series(column, scale)
         return epochs, numpy.median(values, axis=0)
 
+    def first_epochs(self, column: str, level: float) -> list[float | None]:
+        """Of each replicate the first epoch at which the column is at `level`; None: never."""
+        tables = [r.metrics[r.metrics[column] >= level] for r in self.replicates]
+        return [None if table.empty else float(table["epoch"].iloc[0]) for table in tables]
+
     def first_epoch(self, column: str, level: float) -> float | None:
-        """The first epoch at which the drawn (median) curve is at `level`; None: never."""
-        epochs, median = self.median(column)
-        reached = numpy.flatnonzero(median >= level)
-        return float(epochs[reached[0]]) if len(reached) else None
+        """The median of `first_epochs`, in which never is later than all; None: never."""
+        epoch = median_time(self.first_epochs(column, level))
+        return epoch if math.isfinite(epoch) else None
+
+    @property
+    def as_published(self) -> "Line | None":
+        """The replicate of the seed that the published curve has, where there are others, too."""
+        if not self.published or len(self.replicates) < 2:
+            return None
+        found = [r for r in self.replicates if r.seed == PUBLISHED_SEED]
+        return replace(self, replicates=found) if found else None
 
 
 def _common(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
@@ -193,11 +206,17 @@ THIN = "thin: every row; thick: running median"
 MANY = 150  # rows from which on a curve on a log axis is its running median, over a faint whole
 
 
-def plot_median(axes, line: Line, column: str, scale=1.0, over="epoch", log=False, **style):
+def plot_median(
+    axes, line: Line, column: str, scale=1.0, over="epoch", log=False, points=True, **style
+):
     """The median of the replicates, their spread as a band, and the published points.
 
-    log: for a log axis, where the rows of a long run lie so dense that what oscillates would be an
-    area: then the whole is drawn faint, and on it the median over each 1/40 of a decade.
+    Where those are of a seed that was run among others, its curve is drawn, too, as a thin line.
+
+    Args:
+        log: for a log axis, where the rows of a long run lie so dense that what oscillates would be
+            an area: then the whole is drawn faint, and on it the median over each 1/40 of a decade.
+        points: whether the published points are drawn.
 
     Returns:
         The median.
@@ -215,15 +234,21 @@ def plot_median(axes, line: Line, column: str, scale=1.0, over="epoch", log=Fals
         axes.plot(x, median, **style)
     if len(values) > 1:
         axes.fill_between(x, *spread(values), color=style["color"], alpha=0.2, linewidth=0)
-    points = line.published.get(column)
-    if points:
-        axes.plot(list(points), list(points.values()), **PUBLISHED, color=line.color)
+    theirs = line.published.get(column)
+    if theirs and line.as_published:
+        x, (alone,) = line.as_published.series(column, scale, over)
+        axes.plot(x, alone, **style | SAME_SEED)
+    if theirs and points:
+        axes.plot(list(theirs), list(theirs.values()), **PUBLISHED, color=line.color)
     return median
 
 
 # The published curve: hollow, so that ours is seen through it.
 PUBLISHED = {"marker": "o", "linestyle": "none", "markersize": 5.5, "markerfacecolor": "none",
              "markeredgewidth": 1.1, "alpha": 0.75, "zorder": 6, "gid": AIDS}  # fmt: skip
+
+# Our run of the published curve's seed, where others were run, too.
+SAME_SEED = {"linewidth": 0.9, "gid": AIDS}
 
 PUBLISHED_LINE = PUBLISHED | {"marker": "D", "markersize": 6.5, "markerfacecolor": "white",
                               "markeredgewidth": 1.6, "alpha": 1}  # fmt: skip
@@ -305,6 +330,8 @@ def _show_delay(axes, line: Line):
     fitted, there = (line.first_epoch(f"{x}_accuracy", DELAYED) for x in ("train", "test"))
     if None in (fitted, there) or there <= fitted:
         return
+    if there > axes.get_xlim()[1]:
+        return
     level, words = PERCENT * DELAYED, f"delay {there - fitted:,.10g}"
     arrow = {"arrowstyle": "<->", "color": "black", "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (there, level), (fitted, level), arrowprops=arrow)
@@ -320,7 +347,7 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     A dotted line stands at the first epoch with 50 % collapse, in black where it is that of several
     curves; there is none where a run begins above that. A diamond stands where the published
     picture has its line (at 40 % in 2a, 8 and 9a, D13), a dash-dotted line where collapse is
-    induced. With several seeds both rows speak of the median over the seeds.
+    induced. With several seeds the epoch is their median.
     """
     top, below = axes
     entries = plot_accuracies(top, lines)
@@ -330,7 +357,7 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     theirs = [(line, *point) for line in lines for point in line.published.get(column, {}).items()]
     levels = sorted({PERCENT * COLLAPSE, *(level for _, _, level in theirs)})
     for line in lines:
-        collapse = plot_median(below, replace(line, published={}), column, PERCENT)
+        collapse = plot_median(below, line, column, PERCENT, points=False)
         from_start = from_start or bool(len(collapse)) and collapse[0] >= PERCENT * COLLAPSE
         epoch = line.first_epoch(column, COLLAPSE)
         if epoch is None:

@@ -16,8 +16,8 @@ DRAWN = {"accuracy": (TEST, TRAIN), "collapse": (TEST, TRAIN, COLLAPSE), "weight
 def differences(figure: Figure, seeds=None, runs_root=None, results_root=None) -> pandas.DataFrame:
     """A row for each published curve, of the runs of full size; empty where there is none.
 
-    Ours is the drawn curve, the median of the seeds, linear between its rows. Points beyond its
-    end are left out.
+    Ours is the run of the published seed, 42, where there is one, else the median of the seeds;
+    linear between its rows. Points beyond its end are left out.
 
     Columns: panel, curve, of (what is measured), points, largest difference (in percentage points,
     of a norm in its unit), at (epoch), ours, published, median difference. Of softmax collapse the
@@ -26,7 +26,8 @@ def differences(figure: Figure, seeds=None, runs_root=None, results_root=None) -
     rows = []
     for panel, curve in ((p, c) for p in figure.panels for c in p.curves if c.published):
         found, _ = find_replicates(curve.run, "full", seeds, runs_root, results_root)
-        line = Line(curve.run, curve.label, "", found)
+        line = Line(curve.run, curve.label, "", found, curve.published)
+        line = line.as_published or line
         for column, points in curve.published.items() if found else ():
             if column not in DRAWN[panel.kind] or any(column not in r.metrics for r in found):
                 continue

@@ -35,7 +35,7 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         for replicate in line.replicates:
             path = replicate.folder / runs.SPECTRUM
             if not runs.has_derived(replicate.folder, runs.SPECTRUM):
-                missing.append(f"python -m weights.spectrum {short_path(replicate.folder)}")
+                missing.append(replicate)
                 continue
             shares = pandas.read_csv(path).groupby("frequency")[["initial", "final"]].mean()
             counts.append([frequencies_holding(shares[c], HELD) for c in ("initial", "final")])
@@ -53,7 +53,8 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             seeds = f", {len(counts)} seeds; drawn: seed {shown}" if len(counts) > 1 else ""
             entries.append(entry(f"{text}\n(initially {before}{seeds})", line.color, "none", FACT))
     if missing and not drawn:
-        note(top, "no spectrum beside the run\n\nmake it:\n" + "\n".join(missing))
+        make = (f"python -m weights.spectrum {short_path(r.folder)}" for r in missing)
+        note(top, "\n".join(["no spectrum beside the run", "", "make it:", *make]))
         return []
     top.set(xlabel="Frequency (cycles over the residues)", ylabel="Share of the power (%)")
     top.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
@@ -62,7 +63,10 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         for one, mark, color in (("final", "o", GREY), ("initial", "_", "black")):
             entries.append(entry(one, color, "none", KIND))
             entries[-1].set(marker=mark, markersize=4, markeredgewidth=1.1)
-    return entries + [entry(f"missing: {m}", style="none") for m in missing]
+    if missing:
+        seeds = ", ".join(str(r.seed) for r in missing)
+        entries.append(entry(f"no spectrum of seed {seeds}", style="none", gid=FACT))
+    return entries
 
 
 def _range(counts) -> str:

@@ -334,6 +334,30 @@ def test_the_arrow_of_a_single_curve_spans_its_delay(late, shown, places):
     assert [t.get_text() for t in picture.axes[0].texts if t.get_text()] == [shown] * bool(shown)
 
 
+def test_a_delay_that_ends_beyond_the_axes_has_no_arrow(places):
+    run = Run(name="x", config=RunConfig(lr=0.5, num_epochs=400), quick=None)
+    write(places["runs_root"], run, test_accuracy=[0, 0, 0, 1, 1], train_accuracy=[0, 1, 1, 1, 1])
+    for end, shown in ((250, ""), (350, "delay 200")):
+        panel = Panel(
+            id="x", title="", kind="accuracy", curves=(Curve(run=run, label="x"),), epochs=end
+        )
+        picture = plots.draw_figure(Figure(id="x", title="", claim="", panels=(panel,)), **places)
+        assert " ".join(t.get_text() for t in picture.axes[0].texts).strip() == shown
+
+
+def test_the_dotted_line_stands_at_the_median_of_the_seeds_first_epochs(places):
+    run = Run(name="x", config=RunConfig(lr=0.5, num_epochs=400), quick=None)
+    # 100, 200 and 300: the median curve is at 50 % by 300 alone.
+    for seed, high in ((42, [1, 3]), (43, [2, 3]), (44, [3])):
+        collapse = [0.6 * (k in high) for k in range(5)]
+        write(places["runs_root"], run, seed, softmax_collapse=collapse)
+    panel = Panel(id="x", title="", kind="collapse", curves=(Curve(run=run, label="x"),))
+    figure = Figure(id="x", title="", claim="", panels=(panel,))
+    axes = plots.draw_figure(figure, **places).axes[0]
+    assert [x for x, _ in vertical(axes)] == [200]
+    assert "epoch 200" in legend(axes)
+
+
 def test_the_foot_names_a_curve_of_other_seeds_by_panel_and_label(places):
     figure = CATALOG.paper["8"]
     induced = figure.panels[0].curves[1]
@@ -488,6 +512,21 @@ def test_published_points_lie_over_their_curve_and_only_where_they_are_asked_for
         assert "published picture" not in texts(picture)
 
 
+def test_our_run_of_the_published_seed_is_a_thin_curve_among_others(places):
+    key = "our run of the published seed, 42"
+
+    def thin(seeds, **options):
+        picture = plots.draw_figure(FIGURE_1, seeds=seeds, **places | options)
+        assert (key in texts(picture)) == bool(aids(picture.axes[0], "None"))
+        return [tuple(x.get_ydata()) for x in aids(picture.axes[0], "None")]
+
+    alone = {s: write(places["runs_root"], ADD_ORTHOADAMW, s)[1] for s in (41, 42, 43)}
+    ours = [tuple(100 * alone[42][f"{x}_accuracy"]) for x in ("train", "test")]
+    assert thin((41, 42, 43), published_curves=True) == ours
+    assert thin((41, 43), published_curves=True) == []  # their seed was not run
+    assert thin((42,), published_curves=True) == thin((41, 42, 43)) == []
+
+
 @pytest.mark.parametrize(
     ("figure", "said"),
     [
@@ -555,6 +594,11 @@ def test_the_largest_difference_from_a_published_curve_is_measured(places):
         "200",
         "+100 epochs",
     ]
+    for other in (1, 2):  # ours is the published seed's, not the median
+        write(places["runs_root"], run, other, test_accuracy=[0] * 5, softmax_collapse=[0] * 5)
+    assert differences(figure, **places).to_dict("records") == [accuracy, collapse]
+    (median, never) = differences(figure, seeds=(1, 2), **places).to_dict("records")
+    assert median["largest difference"] == "-70.0" and never["largest difference"] == "never"
     for later in {r.name: r for r in (*FIGURE_1.runs, *FIGURE_4.runs)}.values():
         write(places["runs_root"], later)
     once = differences(FIGURE_4, **places)[["curve", "of"]]

@@ -198,7 +198,12 @@ def test_frequencies_are_counted_in_the_table_beside_the_run(places):
     write(own, A, test_accuracy=GOOD)
     few = claim(Within(frequencies(A, "final", 0.9), at_most(0.5)), panel="12")
     found = judge(few, evidence)
+    assert found.verdict == "not run" and "no spectrum, no checkpoint" in found.provenance
+    checkpoint = runs.run_folder(own, A.name, 42) / runs.CHECKPOINT
+    checkpoint.touch()
+    found = judge(few, Evidence(own, places[1]))
     assert found.verdict == "not run" and "python -m weights.spectrum own/" in found.provenance
+    checkpoint.unlink()
     # Averaged over the operands: 0.6, 0.3, 0.06, 0.04; two of four hold 90 %.
     rows = [(o, k, 0.25, s) for o, shares in TWO_OPERANDS.items() for k, s in enumerate(shares, 1)]
     table = pandas.DataFrame(rows, columns=["operand", "frequency", "initial", "final"])
@@ -207,6 +212,12 @@ def test_frequencies_are_counted_in_the_table_beside_the_run(places):
     assert (found.verdict, found.measured) == ("reproduced", "50 %")
     even = claim(Within(frequencies(A, "initial", 0.9), at_least(1)))
     assert judge(even, Evidence(own, places[1])).measured == "100 %"
+    # A seed without a table is left out, and named.
+    write(own, A, 43, test_accuracy=GOOD)
+    found = judge(few, Evidence(own, places[1]))
+    assert (found.verdict, found.measured, found.seeds) == ("reproduced", "50 %", (42,))
+    said = "seed 42 (your runs); not of 43: own/add_orthoadamw/seed_43 has no spectrum"
+    assert found.provenance.startswith(said)
 
 
 TWO_OPERANDS = {"first": [0.9, 0.0, 0.06, 0.04], "second": [0.3, 0.6, 0.06, 0.04]}

@@ -255,6 +255,9 @@ def test_of_several_seeds_the_first_spectrum_is_drawn_and_all_are_counted(places
     assert "90 % of the power in 1 to 2 of 3 (initially 3, 2 seeds; drawn: seed 42)" in legend(axes)
     (stems,) = axes.collections
     assert [end[1] for _, end in stems.get_segments()] == pytest.approx([95, 5, 0])
+    for seed in (44, 45):
+        places.write("grokked", seed=seed, test_accuracy=EARLY)
+    assert "no spectrum of seed 44, 45" in legend(places.draw("spectrum", (run, "StableMax")))
 
 
 def test_a_missing_spectrum_names_its_command(places):
