@@ -49,6 +49,13 @@ def markdown_table(headings, rows, right=()) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in [headings, rule, *rows]]
 
 
+def published_size(figure: Figure) -> str:
+    """ "full" where results/ has each run of that size, else the size for two cores."""
+    folders = (ROOT / "results" / run.form("full")[0] for run in figure.runs)
+    whole = all(any(folder.glob(f"seed_*/{runs.SUMMARY}")) for folder in folders)
+    return "full" if whole else "cpu"
+
+
 def said_of(figure: Figure) -> str:
     """What the file of one of the bundle's figures says of it: its docstring without the title."""
     name = figure.id.replace("-", "_")

@@ -54,11 +54,12 @@ def words(figure: Figure, size: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def notebook(intro: str, figures, size: str, variations=()) -> str:
+def notebook(intro: str, figures, variations=()) -> str:
     """A notebook as it is stored, without outputs."""
-    option = "" if size == "full" else f', size="{size}"'
     cells = [("markdown", intro), ("code", "import plots")]
     for figure in figures:
+        size = blocks.published_size(figure)
+        option = "" if size == "full" else f', size="{size}"'
         cells.append(("markdown", words(figure, size)))
         cells += [("code", f'plots.{call}("{figure.id}"{option})') for call in ("measured", "show")]
     for k, (text, call) in enumerate(variations):
@@ -82,8 +83,8 @@ def made() -> dict:
     other = INTRO.format(title=titles[1], example="s5", units="Times are optimizer steps")
     shown = [f for f in related.FIGURES if f not in remedies.GRIDS]  # a row a cell: too long
     return {
-        PAPER: notebook(intro, paper.FIGURES, "full", VARIATIONS),
-        RELATED: notebook(other, shown, "cpu"),
+        PAPER: notebook(intro, paper.FIGURES, VARIATIONS),
+        RELATED: notebook(other, shown),
     }
 
 

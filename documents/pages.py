@@ -10,6 +10,7 @@ import os
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from itertools import groupby, zip_longest
 
@@ -21,7 +22,7 @@ from configuration.flags import Parser
 from documents import blocks, house, remedies
 from documents.blocks import ROOT, markdown_table
 from experiment.catalog import Catalog
-from experiment.figure import Figure
+from experiment.figure import PUBLISHED_SEED, Figure
 from judging.tables import checks_held, remark_on, summary
 from judging.verdicts import NOT_RUN, VERDICTS, Evidence, Judgement, judge
 from launching.plan import plan
@@ -33,10 +34,18 @@ GALLERY = ROOT / "docs" / "figures"
 
 
 @cache
-def judgements() -> dict[str, list[Judgement]]:
-    """{figure id: its judgements}, from the published runs alone."""
+def judgements(seeds: tuple[int, ...] | None = None) -> dict[str, list[Judgement]]:
+    """{figure id: its judgements}, from the published runs alone, of all seeds or these."""
     evidence = Evidence(os.devnull, None)
-    return {f.id: [judge(c, evidence) for c in f.checks] for f in CATALOG.all.values()}
+    return {
+        f.id: [judge(replace(c, seeds=seeds or c.seeds), evidence) for c in f.checks]
+        for f in CATALOG.all.values()
+    }
+
+
+def as_published() -> dict[str, list[Judgement]]:
+    """The judgements on the seed of the paper's command lines."""
+    return judgements((PUBLISHED_SEED,))
 
 
 def full_time(figure: Figure, size: str = "full") -> str:
@@ -49,7 +58,7 @@ DPI, WIDEST = 144, 900  # of the gallery: twice what a page shows, at most so ma
 
 def picture(figure: Figure, folder: str, width: int | None = None) -> str:
     """The picture of a figure, as wide as it was drawn or `width` pixels."""
-    size = "full" if figure.id in CATALOG.paper else figure.shown_as("cpu")
+    size = blocks.published_size(figure)
     name = f"figure_{figure.id}" + ("" if size == "full" else f"_{size}")
     if width is None:
         png = (GALLERY / f"{name}.png").read_bytes()
@@ -57,10 +66,12 @@ def picture(figure: Figure, folder: str, width: int | None = None) -> str:
     return f'<img src="{folder}/{name}.png" width="{width}" alt="figure {figure.id}">'
 
 
-def _scoreboard(figures, size: str) -> str:
+def scoreboard() -> str:
+    """A row for each of the paper's figures."""
     rows = []
-    for figure in figures:
+    for figure in CATALOG.paper.values():
         held, judged = checks_held(judgements()[figure.id])
+        alone, _ = checks_held(as_published()[figure.id])
         waiting = sum(j.verdict == NOT_RUN for j in judgements()[figure.id])
         link = f"docs/claims.md#figure-{figure.id}"
         rows.append(
@@ -68,23 +79,27 @@ def _scoreboard(figures, size: str) -> str:
                 f'<a href="{link}">{picture(figure, "docs/figures", 130)}</a>',
                 f"**{figure.id}** {figure.title}",
                 f"{held} of {judged}" + (f", {waiting} claims not run" if waiting else ""),
-                full_time(figure, size),
+                f"{alone}",
+                full_time(figure),
             )
         )
-    return "\n".join(markdown_table(("", "figure", "checks that hold", "time"), rows, ("time",)))
-
-
-def scoreboard() -> str:
-    """A row for each of the paper's figures."""
-    return _scoreboard(CATALOG.paper.values(), "full")
+    head = ("", "figure", "checks that hold", f"on seed {PUBLISHED_SEED}", "time")
+    return "\n".join(markdown_table(head, rows, head[-2:]))
 
 
 def counts() -> str:
     """How many claims have which verdict."""
-    parts = (("The paper", CATALOG.paper), ("The related systems", CATALOG.related))
+
+    def told(judged, figures) -> str:
+        return summary([j for f in figures for j in judged[f]])
+
+    alone = told(as_published(), CATALOG.paper).split(": ")[1]
     return "\n".join(
-        f"- {words}: {summary([j for f in figures for j in judgements()[f]])}."
-        for words, figures in parts
+        (
+            f"- The paper: {told(judgements(), CATALOG.paper)}; on seed {PUBLISHED_SEED} alone,"
+            f" that of its command lines: {alone}.",
+            f"- The related systems: {told(judgements(), CATALOG.related)}.",
+        )
     )
 
 
@@ -273,8 +288,11 @@ def made(path) -> str:
 
 def draw_gallery():
     """docs/figures/figure_ID.png of every figure, from the published runs."""
-    for figures, size in ((CATALOG.paper, "full"), (CATALOG.related, "cpu")):
-        command = [sys.executable, ROOT / "plots.py", "--figures", *figures, "--size", size]
+    for size, figures in groupby(
+        sorted(CATALOG.all.values(), key=blocks.published_size), blocks.published_size
+    ):
+        command = [sys.executable, ROOT / "plots.py", "--size", size]
+        command += ["--figures", *(figure.id for figure in figures)]
         command += ["--published", "--published-curves", "--out", GALLERY, "--dpi", str(DPI)]
         subprocess.run(command, check=True)
 

@@ -37,7 +37,7 @@ def _norm_there(run):
     return at(run, NORM, first(run, TEST, 0.95))
 
 
-def _groks(words, run):
+def _groks(words, run, remark=""):
     return Claim(
         panel="11",
         words=words,
@@ -50,11 +50,18 @@ def _groks(words, run):
                 {"with it": first(run, TEST, 0.95), "without": first(ADD_UNCHANGED, TEST, 0.95)}
             ),
         ),
+        remark=remark,
     )
 
 
 CLAIMS = (
-    _groks("A penalty on the logits' norm induces grokking", ADD_LOGIT_NORM),
+    _groks(
+        "A penalty on the logits' norm induces grokking",
+        ADD_LOGIT_NORM,
+        "Three seeds were run for 20,000 epochs: each has half of the test set by 900 to 1,200, after"
+        " the training set, and then levels off, one at 96 % and two at 70 and 73 %. Without the"
+        " penalty all stay below 1 %: it induces grokking, and to how much depends on the seed.",
+    ),
     _groks("Taylor-softmax induces grokking", ADD_TAYLOR),
     Claim(
         panel="11",

@@ -74,7 +74,6 @@ CLAIMS = (
             Within(step_of(S5_30, TRAIN, 0.99), between(500, 10_000), "train"),
             Within(best(S5_30, steps=10_000), below(0.1), "test"),
         ),
-        size="cpu",
     ),
     Claim(
         panel="s5 30 %",
@@ -82,7 +81,6 @@ CLAIMS = (
         paper=f"1 % less data costs 40 to 50 % more steps at 25 to 30 %; at 50 % {HALF:,}",
         source="Power et al., Fig. 1; 003",
         checks=rising({"50 %": step_of(S5_50, TEST, 0.5), "30 %": step_of(S5_30, TEST, 0.5)}),
-        size="cpu",
     ),
 )
 

@@ -20,11 +20,9 @@ from conftest import ROOT
 from documents import blocks, notebooks
 from related import remedies
 
-# Notebook -> (its figures, what is in the parentheses of a call beside the figure, their size).
-NOTEBOOKS = {
-    "paper_plots.ipynb": (CATALOG.paper, "", "full"),
-    "related_plots.ipynb": (CATALOG.related, ', size="cpu"', "cpu"),
-}
+NOTEBOOKS = {"paper_plots.ipynb": CATALOG.paper, "related_plots.ipynb": CATALOG.related}
+SMALL = {"architectures", "optimizers", "delay-map", "landscape", "mnist", "dimension"}
+SIZES = {f.id: "cpu" if f.id in SMALL else "full" for f in CATALOG.all.values()}  # as published
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
@@ -57,13 +55,13 @@ def test_notebook_is_valid_and_committed_with_what_its_cells_give(notebook):
 
 
 def test_the_words_of_a_figure_name_only_panels_that_its_size_has_and_say_nothing_twice():
-    for package, size in (("paper", "full"), ("related", "cpu")):
-        for figure in getattr(CATALOG, package).values():
-            said = notebooks.words(figure, size)
-            panels = ", ".join(re.findall(r"(?m)^\*\*(.+)\*\*: ", said)).split(", ")
-            assert {*panels} - {""} <= {p.id for p in figure.at(size).panels}
-            sentences = [s for s in re.split(r"(?<=[.;:])\s+", said) if len(s) > 20]
-            assert len(sentences) == len(set(sentences))
+    for figure in CATALOG.all.values():
+        size = SIZES[figure.id]
+        said = notebooks.words(figure, size)
+        panels = ", ".join(re.findall(r"(?m)^\*\*(.+)\*\*: ", said)).split(", ")
+        assert {*panels} - {""} <= {p.id for p in figure.at(size).panels}
+        sentences = [s for s in re.split(r"(?<=[.;:])\s+", said) if len(s) > 20]
+        assert len(sentences) == len(set(sentences))
 
 
 def given(notebook) -> list[int]:
@@ -99,9 +97,11 @@ def test_notebook_code_is_only_calls_into_plots(notebook):
 
 
 def test_notebook_has_a_text_a_table_and_a_picture_for_every_figure(notebook):
-    figures, options, size = NOTEBOOKS[notebook.metadata["of"]]
+    figures = NOTEBOOKS[notebook.metadata["of"]]
     sources = [cell.source for cell in notebook.cells]
     for figure in (f for f in figures.values() if f not in remedies.GRIDS):
+        size = SIZES[figure.id]
+        options = "" if size == "full" else f', size="{size}"'
         call = f'("{figure.id}"{options})'
         place = sources.index(f"plots.measured{call}")
         assert sources[place + 1] == f"plots.show{call}"
@@ -112,8 +112,9 @@ def test_notebook_has_a_text_a_table_and_a_picture_for_every_figure(notebook):
 
 
 def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, monkeypatch):
-    figures, _, size = NOTEBOOKS[notebook.metadata["of"]]
-    for run in {r.name: r for f in figures.values() for r in f.at(size).runs}.values():
+    figures = NOTEBOOKS[notebook.metadata["of"]].values()
+    wanted = {(r.name, SIZES[f.id]): r for f in figures for r in f.at(SIZES[f.id]).runs}
+    for (_, size), run in wanted.items():
         write(tmp_path, run, size=size, rows=3)
     monkeypatch.setenv("GROKKING_RUNS", str(tmp_path))
     copy = nbformat.from_dict(notebook)
@@ -131,7 +132,7 @@ def test_notebook_runs_from_fixtures_and_shows_every_figure(notebook, tmp_path, 
 
 def test_a_notebook_that_is_run_keeps_its_cells_and_takes_nothing_of_the_machine(monkeypatch):
     monkeypatch.setenv("GROKKING_RUNS", "elsewhere")
-    text = notebooks.notebook("Words.", [CATALOG.paper["3"]], "full")
+    text = notebooks.notebook("Words.", [CATALOG.paper["3"]])
     run = json.loads(notebooks.with_outputs(text))
     assert os.environ["GROKKING_RUNS"] == "elsewhere"
     assert run["metadata"] == json.loads(text)["metadata"]

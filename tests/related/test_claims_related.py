@@ -110,7 +110,7 @@ def test_the_attention_weights_have_their_name_in_the_network():
 
 
 def test_a_claim_of_the_cpu_size_is_judged_on_runs_of_that_size(tmp_path):
-    one = next(c for c in RELATED_CLAIMS if c.panel == "s5 30 %" and c.size == "cpu")
+    one = replace(next(c for c in RELATED_CLAIMS if c.panel == "s5 30 %"), size="cpu")
     name, config = RELATED_RUNS["s5_toth_30"].form("cpu", 42)
     with runs.RunFolder(runs.run_folder(tmp_path, name, 42), config) as folder:
         for step, train, test in ((0, 0.0, 0.0), (2_000, 0.99, 0.01), (10_000, 1.0, 0.05)):
