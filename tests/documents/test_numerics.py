@@ -16,6 +16,7 @@ TEXT = numerics.PAGE.read_text()
 WRITTEN = numerics.blocks(TEXT)
 # Every other table holds on any CPU; these depend on the order of a sum, the last one on the time.
 ORDER, TIME = {"absorption", "counting"}, {"product"}
+STEP = 0.1  # of the gaps at which a gradient is tried; another order may move its zero by one
 HERE = numerics.machine()[1][1]
 THERE = WRITTEN["machine"].splitlines()[2].split("|")[2].strip()
 
@@ -37,7 +38,15 @@ def test_the_page_has_a_block_for_every_table_and_no_other():
 def test_a_fresh_measurement_gives_the_tables_of_the_page(key):
     if key in ORDER and HERE != THERE:
         pytest.skip(f"measured with {THERE}, this CPU has {HERE}: sums have another order")
-    assert numerics.markdown(numerics.TABLES[key]()) == WRITTEN[key]
+    fresh = numerics.markdown(numerics.TABLES[key]())
+    if key == "gradients" and HERE != THERE:
+        for found, written in zip(cells(fresh), cells(WRITTEN[key]), strict=True):
+            assert found[:4] == written[:4]
+            assert [float(v) for v in found[4:]] == pytest.approx(
+                [float(v) for v in written[4:]], abs=1.01 * STEP
+            )
+    else:
+        assert fresh == WRITTEN[key]
 
 
 def test_the_table_of_times_holds_times_and_their_ratio():
