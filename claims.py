@@ -3,6 +3,7 @@
     python claims.py                        # a line a figure: how much of it holds
     python claims.py --figure 2b            # in full: claim, paper, bound, measured, verdict
     python claims.py --all --published      # every claim in brief, from results/ alone
+    python claims.py --seeds 42             # on the paper's own seed, and not on every seed
     python claims.py --csv > claims.csv     # or --json
 
 Each claim stands in its figure's file with its words, the paper's numbers, where those come from,
@@ -26,11 +27,12 @@ import json
 import shlex
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import paper
 import related
-from configuration.flags import Parser, add_own_file
+from configuration.flags import Parser, add_own_file, parse_seeds
 from configuration.interpreter import end, told
 from experiment.catalog import Catalog, blame
 from experiment.claim import Claim
@@ -59,6 +61,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--all", action="store_true", help="every claim in brief, those of the related systems, too"
     )
+    parser.add_argument("--seeds", nargs="+", metavar="LIST", help="only these [all complete]")
     add_own_file(parser)
     parser.add_argument("--runs", metavar="DIR", help="where your own runs are [runs]")
     parser.add_argument(
@@ -121,6 +124,9 @@ def main(argv=None, *, results_root=None) -> int:
     try:
         catalog = CATALOG.with_file(options.figures_from) if options.figures_from else CATALOG
         chosen = select(catalog, ["all"] if options.all else options.figures)
+        seeds = parse_seeds(options.seeds)
+        if seeds:
+            chosen = [replace(claim, seeds=tuple(seeds)) for claim in chosen]
         evidence = evidence_of(options, results_root)
     except ValueError as error:
         print(f"claims.py: {error}", file=sys.stderr)

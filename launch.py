@@ -21,7 +21,6 @@ if __name__ == "__main__":
 
     begin()
 
-import re
 import shlex
 import subprocess
 from argparse import BooleanOptionalAction
@@ -35,7 +34,14 @@ import paper
 import related
 from configuration import devices, runs
 from configuration.config import RunConfig
-from configuration.flags import Parser, add_own_file, add_track, trackers
+from configuration.flags import (
+    Parser,
+    add_own_file,
+    add_track,
+    parse_seeds,
+    split_list,
+    trackers,
+)
 from configuration.interpreter import end, require, told
 from configuration.stacking import AND
 from experiment.catalog import Catalog
@@ -169,29 +175,6 @@ def make_parser() -> Parser:
     add_track(parser)
     slurm.add_flags(parser)
     return parser
-
-
-def split_list(flag: str, words, choices: str) -> list[str]:
-    """The words of a list flag: `1,2`, `"1 2"`, `1 2` and repeats all mean the same.
-
-    Raises:
-        ValueError: the flag was given without a value.
-    """
-    if words is None:
-        return []
-    found = [w for w in re.split(r"[,\s]+", " ".join(words)) if w]
-    if not found:
-        raise ValueError(f"{flag} '' is empty; choose from {choices}, or drop it")
-    return list(dict.fromkeys(found))
-
-
-def parse_seeds(words) -> list[int] | None:
-    """The seeds asked for, each once, rising; None: those of each figure."""
-    found = split_list("--seeds", words, "whole numbers such as 42,43")
-    for word in found:
-        if not re.fullmatch("[0-9]+", word, re.ASCII) or int(word) >= 2**63:
-            raise ValueError(f"seed '{word}': choose a whole number from 0 to 2^63 - 1")
-    return sorted({int(word) for word in found}) or None
 
 
 def parse_devices(words) -> list[str]:

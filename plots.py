@@ -40,7 +40,7 @@ from matplotlib.lines import Line2D
 import paper
 import related
 from configuration import runs
-from configuration.flags import Parser, add_own_file
+from configuration.flags import Parser, add_own_file, parse_seeds
 from configuration.interpreter import end, told
 from experiment.catalog import Catalog, blame
 from experiment.figure import PUBLISHED_SEED, Figure, Panel, asked_size
@@ -747,11 +747,8 @@ def main(argv=None) -> int:
         help="print the final values of these complete runs [of those of --compare]",
     )
     given = parser.parse_args(argv)
-    seeds = _split(given.seeds) or None
     try:
-        if seeds and not all(s.isascii() and s.isdigit() for s in seeds):
-            raise ValueError(f"--seeds {' '.join(seeds)}: expected whole numbers such as 42,43")
-        seeds = [int(s) for s in seeds] if seeds else None
+        seeds = parse_seeds(given.seeds)
         if given.runs is not None and not Path(given.runs).is_dir():
             raise ValueError(
                 f"--runs '{given.runs}' is no folder; choose one that holds run folders"

@@ -37,6 +37,29 @@ TRACKERS = ("tensorboard", "wandb")  # of training/tracking.py; packages, too
 LEFT = 40  # characters of the column of flags; choices that do not fit stand below all of them
 
 
+def split_list(flag: str, words, choices: str) -> list[str]:
+    """The words of a list flag: `1,2`, `"1 2"`, `1 2` and repeats all mean the same.
+
+    Raises:
+        ValueError: the flag was given without a value.
+    """
+    if words is None:
+        return []
+    found = [w for w in re.split(r"[,\s]+", " ".join(words)) if w]
+    if not found:
+        raise ValueError(f"{flag} '' is empty; choose from {choices}, or drop it")
+    return list(dict.fromkeys(found))
+
+
+def parse_seeds(words) -> list[int] | None:
+    """The seeds asked for, each once, rising; None: nobody asked."""
+    found = split_list("--seeds", words, "whole numbers such as 42,43")
+    for word in found:
+        if not re.fullmatch("[0-9]+", word, re.ASCII) or int(word) >= 2**63:
+            raise ValueError(f"seed '{word}': choose a whole number from 0 to 2^63 - 1")
+    return sorted({int(word) for word in found}) or None
+
+
 class OneLineHelp(argparse.HelpFormatter):
     """One line a flag, however long; switches as --[no-]name."""
 

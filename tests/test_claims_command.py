@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 from house import CATALOG, CLAIMS
-from made_runs import EARLY, GOOD, HIGH, LATE, SMALL, A, claim, write
+from made_runs import BAD, EARLY, GOOD, HIGH, LATE, SMALL, A, claim, write
 
 import claims
 from conftest import ROOT
@@ -114,6 +114,18 @@ def test_published_leaves_own_runs_out(call, places):
     assert call("--published").splitlines()[-1] == "3 claims: 3 reproduced"
 
 
+def test_asked_seeds_alone_are_judged(call, places):
+    write(places[0], A, 43, test_accuracy=BAD)
+    said = {
+        (): "2 partly, 1 not reproduced",
+        ("--seeds", "42"): "2 reproduced, 1 not reproduced",
+        ("--seeds", "43"): "3 not reproduced",
+        ("--seeds", "43,42"): "2 partly, 1 not reproduced",
+    }
+    for words, verdicts in said.items():
+        assert call(*words).splitlines()[-1] == f"3 claims: {verdicts}"
+
+
 def test_claims_that_are_not_run_name_the_commands_that_make_their_runs(places):
     high = claim(Within(at(SMALL, "test_accuracy"), at_least(0.9)), panel="s5 30 %", size="cpu")
     none = replace(high, panel="architectures")
@@ -171,6 +183,7 @@ def test_related_claims_are_shown_when_they_are_asked_for():
     [
         (["--figures", "99"], "unknown figure '99'; choose from 1, 2, 3, 4"),
         (["--figures"], "choose from 1, 2, 3, 4"),
+        (["--seeds", "4x"], "seed '4x': choose a whole number from 0 to 2^63 - 1"),
         (["--runs", "no/such/folder"], "'no/such/folder' is no folder"),
         (["--runs", ".", "--published"], "drop it or --runs"),
         (["--figurs", "1"], "did you mean --figures?"),

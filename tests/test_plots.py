@@ -1139,7 +1139,7 @@ def test_figure_lists_by_commas_and_spaces_mean_the_same(words, tmp_path, monkey
         (["--figures", "99"], "unknown figure '99'; choose from 1, 2, 3"),
         (["--figures", "fig2b"], "fig2b is a panel, drawn with its figure: ask for 2"),
         (["--figures", "2z"], "unknown figure '2z'; choose from 1, 2, 3"),
-        (["--figures", "3", "--seeds", "4x"], "expected whole numbers"),
+        (["--figures", "3", "--seeds", "4x"], "seed '4x': choose a whole number"),
         (["--figures", "3", "--seed_list", "4"], "--seed_list"),
         (["--figures", "3", "--out", "{file}"], "choose another --out"),
     ],
