@@ -340,9 +340,9 @@ def _draw_panel(axes, panel: Panel, lines: list[Line], size: str, make: str, the
         if re.match("Epoch|Optimizer steps", axes[-1].get_xlabel()):
             entries += mark_ends(part, there) if part is axes[-1] else mark_ends(part, [])
     if any(curve.get_label() == THIN for part in axes for curve in part.lines):
-        entries.append(entry(THIN, gid=KIND))
+        entries.append(entry(THIN, style="none", gid=KIND))
     if any(line.as_published for line in there):
-        words = f"our run of the published seed, {PUBLISHED_SEED}"
+        words = f"our seed {PUBLISHED_SEED}, that of their commands"
         entries.append(Line2D([], [], color=GREY, label=words, **SAME_SEED | {"gid": KIND}))
     if any(line.published for line in there):
         entries.append(Line2D([], [], color=GREY, label=theirs, **PUBLISHED | {"gid": KIND}))
@@ -421,7 +421,7 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
         alike = len(each) == 1 and len(other) == len(figure.runs)
         told = text if alike or len(figure.panels) == 1 else ""
         if len(figure.runs) < published:
-            what.append(f"{len(figure.runs)} of the {published} runs of the full size")
+            what.append(f"{len(figure.runs)} of the {published} settings of the full size")
     else:
         shares = {}
         for run in figure.runs:
@@ -436,14 +436,18 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
     shown = {}
     banded = {c.run.name for p in figure.panels if p.kind not in COUNTED for c in p.curves}
     origins = unique(r.source for replicates, _ in found.values() for r in replicates)
+    spreads = {}
     for name, (replicates, _) in found.items():
         if replicates:
-            text = _source(replicates, name in banded, len(origins) > 1)
+            text = _source(replicates, len(origins) > 1)
             shown.setdefault(text, []).append(name)
+            if name in banded and len(replicates) > 1:
+                spreads[text] = f", {spread_words(len(replicates))}"
     most = max(shown, key=lambda text: len(shown[text]), default="")  # need not be named
-    what += [most] if most else []
-    others = ((_named(figure, shown[t]), re.sub("^seeds? ", "", t)) for t in shown if t != most)
-    what += [f"{whose}: {seeds}" for whose, seeds in others]
+    what += [most + spreads.get(most, "")] if most else []
+    for text in (text for text in shown if text != most):
+        seeds = re.sub("^seeds? ", "", text) + spreads.get(text, "")
+        what.append(f"{_named(figure, shown[text])}: {seeds}")
     what += origins if len(origins) == 1 else []
     if not shown:
         what.append("no complete run" if figure.runs else "computed; no run needed")
@@ -455,7 +459,7 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
 
 
 def _wrapped(line: str, width: int) -> str:
-    """Broken after " ·" where that is enough, in rows of about one length."""
+    """Broken at " · " where that is enough, in rows of about one length."""
 
     def rows(width):
         found = []
@@ -469,7 +473,7 @@ def _wrapped(line: str, width: int) -> str:
     least = rows(width)
     if max(map(len, least)) > width:
         return textwrap.fill(line, width, break_on_hyphens=False)
-    return " ·\n".join(next(r for w in range(width + 1) if len(r := rows(w)) == len(least)))
+    return "\n".join(next(r for w in range(width + 1) if len(r := rows(w)) == len(least)))
 
 
 def _short(tasks: list[str]) -> str:
@@ -487,16 +491,18 @@ def _named(figure: Figure, names: list[str]) -> str:
     alone = [panel for panel, runs_ in own.items() if runs_ and runs_ <= set(names)]
     if alone and set.union(*(own[x] for x in alone)) == set(names):
         return ", ".join(alone)
-    first, parts = {}, []
+    places = {}  # label: its panels
     for panel, letter in zip(figure.panels, letters, strict=True):
         for curve in panel.curves:
-            first.setdefault(curve.run.name, (letter, curve.label.replace("\n", " ")))
-    for letter, found in itertools.groupby((first[name] for name in names), lambda x: x[0]):
-        parts.append(f"{letter} {some_names((label for _, label in found), '; ')}")
+            if curve.run.name in names:
+                places.setdefault(curve.label.replace("\n", " "), {})[letter] = None
+    parts = []
+    for where, found in itertools.groupby(places, lambda label: tuple(places[label])):
+        parts.append(f"{', '.join(where).replace('), (', ', ')} {some_names(found, '; ')}")
     return ", ".join(parts)
 
 
-def _source(replicates: list[Replicate], banded: bool, whose: bool) -> str:
+def _source(replicates: list[Replicate], whose: bool) -> str:
     """Which seeds, and if need be of whose, such as "seed 42, bundled runs"."""
     parts = []
     for source in unique(r.source for r in replicates):
@@ -504,8 +510,6 @@ def _source(replicates: list[Replicate], banded: bool, whose: bool) -> str:
         row = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
         said = f"{seeds[0]} to {seeds[-1]}" if row else ", ".join(map(str, seeds))
         parts.append(f"seed{'s' * (len(seeds) > 1)} {said}" + (f", {source}" if whose else ""))
-    if len(replicates) > 1 and banded:
-        parts.append(spread_words(len(replicates)))
     return ", ".join(parts)
 
 

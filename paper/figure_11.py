@@ -59,8 +59,8 @@ CLAIMS = (
         "A penalty on the logits' norm induces grokking",
         ADD_LOGIT_NORM,
         "Three seeds were run for 20,000 epochs: each has half of the test set by 900 to 1,200, after"
-        " the training set, and then levels off, one at 96 % and two at 70 and 73 %. Without the"
-        " penalty all stay below 1 %: it induces grokking, and to how much depends on the seed.",
+        " the training set, and then rises slowly, to 95, 70 and 73 %, two of them still rising. Without"
+        " the penalty all stay below 1 %: it induces grokking, and how far by then depends on the seed.",
     ),
     _groks("Taylor-softmax induces grokking", ADD_TAYLOR),
     Claim(

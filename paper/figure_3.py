@@ -15,7 +15,8 @@ def draw(axes, lines, end) -> list:
     top.plot(x, numpy.where(x >= 0, x + 1, 1 / (1 + numpy.abs(x))), label="s(x)")
     top.plot(x, numpy.exp(x), label="exp(x)")
     top.set(xlim=(-4, 4), ylim=(0, 6), xlabel="x", ylabel="y")
-    shift = Line2D([], [], linestyle="none", label="published picture: shifted left by 0.45")
+    words = "published picture: the curves of −4 to 5, squeezed into −4 to 4"
+    shift = Line2D([], [], linestyle="none", label=words)
     return [*top.get_lines(), shift]
 
 
@@ -43,7 +44,7 @@ CLAIMS = (
     Claim(
         panel="3",
         words="s(x) and exp(x) touch at x = 0: equal value and slope, from both sides",
-        paper="s(0) = 1, slope 1 (the published picture is shifted and shows 1.45 and 1.58)",
+        paper="s(0) = 1, slope 1 (the published picture, squeezed, shows 1.5 and 1.65)",
         source="Def. 4",
         checks=(
             Within(drawn("s(x)", 0), between(0.999, 1.001), "s"),

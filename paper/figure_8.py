@@ -158,7 +158,7 @@ FIGURE = Figure(
     panels=tuple(
         Panel(
             id=f"8{letter}",
-            title=f"Rate over the {title}",
+            title=f"Rate over the {title}" + ": collapsed before" * (letter == "b"),
             kind="collapse",
             corrected="epochs / 5",
             curves=(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiment.outcomes import median_time
 from plotting.panels import (
@@ -20,7 +21,6 @@ from plotting.panels import (
     log_axis,
     plot_median,
     spread,
-    ticks,
     with_column,
 )
 
@@ -207,16 +207,18 @@ def draw_sweep(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         for label in crosses
     ]
     top.set_xlabel("Weight decay")
-    top.set_ylabel(f"Epochs to {PERCENT * GENERALIZED:g} % test accuracy")
-    ticks(top.yaxis)
+    top.set_ylabel(f"Epochs to {PERCENT * GENERALIZED:g} % test accuracy (log)")
+    top.set_yscale("log")
+    top.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    top.yaxis.set_minor_formatter(NullFormatter())
+    top.yaxis.set_major_formatter(lambda v, _: f"{v:,.10g}")
     if lines:
-        top.margins(x=0.06)
+        top.margins(x=0.06, y=0.1)
         sides = top.get_xlim()
         for middle, color in heights:
             top.hlines(middle, *sides, color=color, linestyle="--")
-        top.set(xlim=sides, ylim=(0, top.get_ylim()[1]))
         low, high = top.get_ylim()
-        top.set_ylim(low, high + 0.12 * (high - low))  # room for the crosses
+        top.set(xlim=sides, ylim=(low, high * (high / low) ** 0.12))  # room for the crosses
     return entries
 
 

@@ -140,13 +140,13 @@ def _lead_entries(counts: dict, interval: float) -> list[Line2D]:
         text = "bound: test accuracy (▲) or dimension (▼) outlasts the run"
         entries.append(mark("^", PALETTE[1], text))
     if counts["neither"]:
-        entries.append(mark("x", GREY, "neither happened within the run"))
+        entries.append(mark("x", GREY, "neither happened in the run (no number of steps)"))
     said = {
         "leads": "{} lead",
         "lags": "{} lag",
-        "within": "{} without sign",
+        "within": "{} within one measurement",
         "bounded": "{} bounded by the budget",
-        "neither": "{} with neither",
+        "neither": "{} had neither",
     }
     parts = ", ".join(said[key].format(n) for key, n in counts.items() if n)
     total = sum(counts.values())

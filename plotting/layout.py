@@ -96,14 +96,14 @@ def mark_ends(axes, lines: list[Line]) -> list[Line2D]:
     said = {}
     for line in lines:
         lasts = [r.metrics.iloc[-1] for r in line.replicates]
-        config, first = line.config, "the first seed " * (len(lasts) > 1)
+        config, every = line.config, "every seed " * (len(lasts) > 1)
         for last in (x for x in lasts if ended & {float(x["epoch"]), float(x["step"])}):
             unit, total = config.budget
             if last[unit] >= total:
                 said.setdefault(f"end of a run of {total:,} {unit}s")
             elif config.stop_at != "None":
                 what = config.stop_at.replace("_", " ")
-                said.setdefault(f"{first}stopped at {100 * config.stop_level:g} % {what}")
+                said.setdefault(f"{every}stopped at {100 * config.stop_level:g} % {what}")
             else:
                 said.setdefault(f"end of the run, at {unit} {last[unit]:,.10g}")
     bar = {"marker": "|", "markersize": 10, "markeredgewidth": 2}
@@ -317,7 +317,9 @@ def arrange(
         if not entries:
             continue
         tall = [*heights[: len(axes) - 1], sum(heights[len(axes) - 1 :])]  # the last has the rest
-        boxes = [(wide / columns - BESIDE - bar, 0.93 * height) for height in tall]
+        labels = [t.get_window_extent().width / picture.dpi for t in axes[0].get_yticklabels()]
+        side = max(BESIDE, max(labels, default=0) + 0.4)
+        boxes = [(wide / columns - side - bar, 0.93 * height) for height in tall]
         tries = [(n, True) for n in WIDTHS] + [(n, False) for n in WIDTHS[:-1]]
         places = list(zip(axes, boxes, strict=False))
         if not any(_inside(*place, entries, *how) for how in tries for place in places):

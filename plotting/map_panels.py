@@ -154,12 +154,12 @@ def _delay_entries(cells: dict[tuple[int, int], Cell]) -> list[Line2D]:
         entry(f"{total} run{'s' * (total != 1)}: {both} at {level} on both", style="none"),
     ]
     if memorised or confused:
-        text = f"censored by the budget: {memorised} at {level} on train only, {confused} on none"
+        text = f"ended before: {memorised} with {level} on train alone, {confused} on neither"
         entries.append(entry(text, style="none"))
     entries.append(entry(f"train size / batch size {BAND[0]} to {BAND[1]}", OUTLINE))
     if any(not c.delays for c in cells.values()):
         entries.append(
-            Patch(hatch="///", facecolor="white", edgecolor="#BBBBBB", label="no run at both")
+            Patch(hatch="///", facecolor="white", edgecolor="#BBBBBB", label="no run came to both")
         )
     return entries
 

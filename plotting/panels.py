@@ -87,18 +87,23 @@ class Line:
     def series(self, column: str, scale: float = 1.0, over: str = "epoch"):
         """(x, values (replicates, x)) at the steps at which all replicates measured the column.
 
+        A replicate that stopped at a level, as its run was told to, keeps its last value.
+
         over: "epoch" or "step", what x is.
         """
         tables = [[r.metrics[c].to_numpy() for c in ("step", column)] for r in self.replicates]
         tables = [(steps[there], values[there]) for steps, values in tables
                   for there in [~numpy.isnan(values)]]  # fmt: skip
+        longest = max(range(len(tables)), key=lambda k: tables[k][0].max(initial=-1))
+        if self.run.config.stop_at != "None":
+            tables = [_prolonged(*table, tables[longest][0]) for table in tables]
         common = reduce(_common, (steps for steps, _ in tables))
         values = [
             values if len(steps) == len(common) else values[numpy.isin(steps, common)]
             for steps, values in tables
         ]
-        first = self.replicates[0].metrics
-        x = first[over].to_numpy()[numpy.isin(first["step"].to_numpy(), common)]
+        rows = self.replicates[longest].metrics
+        x = rows[over].to_numpy()[numpy.isin(rows["step"].to_numpy(), common)]
         return x, numpy.array(values) * scale
 
     def median(self, column: str, scale: float = 1.0):
@@ -123,6 +128,12 @@ class Line:
             return None
         found = [r for r in self.replicates if r.seed == PUBLISHED_SEED]
         return replace(self, replicates=found) if found else None
+
+
+def _prolonged(steps: numpy.ndarray, values: numpy.ndarray, others: numpy.ndarray):
+    """(steps, values) with the last value at those of the other steps that are later, too."""
+    later = others[others > steps.max(initial=numpy.inf if not len(steps) else -1)]
+    return numpy.r_[steps, later], numpy.r_[values, numpy.repeat(values[-1:], len(later))]
 
 
 def _common(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
@@ -330,12 +341,14 @@ def _show_delay(axes, line: Line):
     fitted, there = (line.first_epoch(f"{x}_accuracy", DELAYED) for x in ("train", "test"))
     if None in (fitted, there) or there <= fitted:
         return
-    if there > axes.get_xlim()[1]:
-        return
     level, words = PERCENT * DELAYED, f"delay {there - fitted:,.10g}"
+    low, high = axes.get_xlim()
     arrow = {"arrowstyle": "<->", "color": "black", "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", (there, level), (fitted, level), arrowprops=arrow)
-    wide = there - fitted > 0.3 * numpy.diff(axes.get_xlim())  # the words fit under the arrow
+    if there > high:
+        there, words, arrow["arrowstyle"] = high, f"delay above {high - fitted:,.10g}", "<-"
+    if there - fitted > 0.05 * (high - low):  # else the two heads are a blot
+        axes.annotate("", (there, level), (fitted, level), arrowprops=arrow)
+    wide = there - fitted > 0.3 * (high - low)  # the words fit under the arrow
     place = ((fitted + there) / 2, "center") if wide else (there, "left")
     axes.annotate(words, (place[0], level), (6 * (not wide), -5), textcoords="offset points",
                   ha=place[1], va="top", size=10.5)  # fmt: skip
@@ -344,10 +357,10 @@ def _show_delay(axes, line: Line):
 def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     """Accuracy, and below it softmax collapse, percent, against epochs.
 
-    A dotted line stands at the first epoch with 50 % collapse, in black where it is that of several
-    curves; there is none where a run begins above that. A diamond stands where the published
-    picture has its line (at 40 % in 2a, 8 and 9a, D13), a dash-dotted line where collapse is
-    induced. With several seeds the epoch is their median.
+    A dotted line stands at the first epoch with 50 % collapse, of several seeds at their median, in
+    black where it is that of several curves; there is none where a run begins above that. A diamond
+    stands where the published picture has its line (at 40 % in 2a, 8 and 9a, D13), a dash-dotted
+    line where collapse is induced.
     """
     top, below = axes
     entries = plot_accuracies(top, lines)
@@ -361,16 +374,15 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         from_start = from_start or bool(len(collapse)) and collapse[0] >= PERCENT * COLLAPSE
         epoch = line.first_epoch(column, COLLAPSE)
         if epoch is None:
-            text = f"max. collapse {largest_collapse(line)} %"
-            never.append(entry(text, line.color, "-", FACT))
+            text = f"{line.label}: {most_collapse(line)}"
+            never.append(entry(text, line.color, "none", FACT))
         else:
             onsets.setdefault(epoch, []).append(line)
     for line, at, level in theirs:
         below.plot(at, level, color=line.color, **PUBLISHED_LINE)
-    for level in sorted({level for _, _, level in theirs}):
-        mark = Line2D([], [], color=GREY, **PUBLISHED_LINE | {"gid": KIND})
-        mark.set_label(f"published {level:g} % line")
-        entries.append(mark)
+    if theirs:
+        words = "published collapse line"
+        entries.append(Line2D([], [], color=GREY, label=words, **PUBLISHED_LINE | {"gid": KIND}))
     if not from_start:
         for level in levels:
             below.axhline(level, color=GREY, linewidth=0.8, linestyle="--", zorder=1)
@@ -378,10 +390,12 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             color = there[0].color if len(there) == 1 else "black"
             for part in axes:
                 part.axvline(epoch, color=color, linestyle=":", zorder=2.5)
-            entries.append(entry(f"epoch {epoch:,.10g}", color, ":", FACT))
+            seeds = [e for line in there for e in line.first_epochs(column, COLLAPSE)]
+            entries.append(entry(f"epoch {_with_range(epoch, seeds)}", color, ":", FACT))
         if onsets:
+            several = any(len(line.replicates) > 1 for line in lines)
             text = f"first epoch with {PERCENT * COLLAPSE:g} % collapse"
-            entries.append(entry(text, style=":", gid=KIND))
+            entries.append(entry("median " * several + text, style=":", gid=KIND))
         entries += never
     epoch_axis(top, end)
     top.set_xlabel("")
@@ -396,13 +410,31 @@ def draw_collapse(axes, lines: list[Line], end: int | None) -> list[Line2D]:
     return entries
 
 
+def _with_range(epoch: float, seeds: list[float | None]) -> str:
+    """Such as "4,600 (2,900 to 7,000)", or "4,600" where the seeds agree within a quarter."""
+    low, *_, high = sorted([epoch, *(e for e in seeds if e is not None)])
+    ends = f"{low:,.10g} to {high:,.10g}" if high - low > 0.25 * epoch else ""
+    never = seeds.count(None)
+    said = ", ".join(filter(None, (ends, f"{never} of {len(seeds)} never" if never else "")))
+    return f"{epoch:,.10g} ({said})" if said else f"{epoch:,.10g}"
+
+
+def most_collapse(line: Line) -> str:
+    """What the seeds of a line come to whose median never has 50 %; 49.96 must not read 50."""
+    reached = sum(e is not None for e in line.first_epochs("softmax_collapse", COLLAPSE))
+    if reached:
+        return f"{PERCENT * COLLAPSE:g} % collapse on {reached} of {len(line.replicates)} seeds"
+    most = largest_collapse(line)
+    return "collapse undefined" if most == "undefined" else f"collapse ≤ {most} %"
+
+
 def largest_collapse(line: Line) -> str:
-    """The largest collapse of the drawn curve, one decimal; 49.96 must not read 50."""
-    values = line.median("softmax_collapse", PERCENT)[1]
-    if not len(values):
+    """The largest collapse of any seed, percent, one decimal; 49.96 must not read 50."""
+    most = max(PERCENT * r.metrics["softmax_collapse"].max() for r in line.replicates)
+    if not math.isfinite(most):
         return "undefined"
-    most = round(values.max(), 1)
-    return f"{most if most < PERCENT * COLLAPSE else math.floor(10 * values.max()) / 10:g}"
+    near = round(most, 1)
+    return f"{near if most >= PERCENT * COLLAPSE or near < 50 else math.floor(10 * most) / 10:g}"
 
 
 def draw_weight_norm(axes, lines: list[Line], end: int | None) -> list[Line2D]:

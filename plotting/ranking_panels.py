@@ -81,18 +81,17 @@ def draw_ranking(axes, lines: list[Line], end: int | None, size: float = 8.5) ->
     top.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
     top.xaxis.set_minor_formatter(NullFormatter())
     top.set_xlabel(f"Updates to {PERCENT * THRESHOLD:g} % test accuracy (log scale)")
-    count = {len(line.replicates) for line in lines}
-    seeds = f"{min(count)}" if len(count) == 1 else f"{min(count)} to {max(count)}"
+    several = any(len(line.replicates) > 1 for line in lines)
     mark = {"color": GREY, "linestyle": "none"}
     return narrow(
         [
             Line2D([], [], color=PALETTE[0], marker="o", linestyle="none",
-                   label=f"a seed ({seeds} a row), the bar their median"),
+                   label="a seed" + ", the bar their median" * several),
             Line2D([], [], color=GREY, marker="|", label=f"from {PERCENT * THRESHOLD:g} % of the"
                    " training set on"),
             Line2D([], [], marker=">", markerfacecolor="white", markeredgecolor=PALETTE[1],
-                   label=f"never in {budget:,} updates: median best accuracy, or on how"
-                   " many seeds", **mark),
+                   label=f"not in {budget:,} updates: the best accuracy, or on how many seeds",
+                   **mark),
         ]
     )  # fmt: skip
 

@@ -175,7 +175,7 @@ def draw_best_accuracy(axes, lines: list[Line], end: int | None) -> list[Line2D]
     for k, (label, family) in enumerate(grouped.items()):
         color, medians = family[0].color, []
         for line in family:
-            share = PERCENT * line.config.train_fraction + _aside(k, len(grouped), 0.7)
+            share = PERCENT * line.config.train_fraction + _aside(k, len(grouped), 0.3)
             values = [best_within(r.metrics) for r in line.replicates]
             count, short = count + len(values), short + sum(v < GROKKED for v in values)
             percent = [PERCENT * v for v in values]

@@ -49,8 +49,9 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
             shown, drawn = replicate.seed, drawn + 1
         if counts:
             before, after = (_range(column) for column in zip(*counts, strict=True))
-            text = f"{PERCENT * HELD:g} % of the power in {after} of {len(x)}"
-            seeds = f", {len(counts)} seeds; drawn: seed {shown}" if len(counts) > 1 else ""
+            text = f"{PERCENT * HELD:g} % of the power in {after} of {len(x)} frequencies"
+            seeds = f", {len(counts)} seeds" if len(counts) > 1 else ""
+            seeds += f"; drawn: seed {shown}" if len(line.replicates) > 1 else ""
             entries.append(entry(f"{text}\n(initially {before}{seeds})", line.color, "none", FACT))
     if missing and not drawn:
         make = (f"python -m weights.spectrum {short_path(r.folder)}" for r in missing)
@@ -63,9 +64,6 @@ def draw_spectrum(axes, lines: list[Line], end: int | None) -> list[Line2D]:
         for one, mark, color in (("final", "o", GREY), ("initial", "_", "black")):
             entries.append(entry(one, color, "none", KIND))
             entries[-1].set(marker=mark, markersize=4, markeredgewidth=1.1)
-    if missing:
-        seeds = ", ".join(str(r.seed) for r in missing)
-        entries.append(entry(f"no spectrum of seed {seeds}", style="none", gid=FACT))
     return entries
 
 
@@ -103,7 +101,8 @@ def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D
         return []
     table = pandas.read_csv(found[0] / runs.LANDSCAPE).pivot(index="b", columns="a", values=column)
     paths = pandas.read_csv(found[0] / runs.PATHS)
-    color_of = _draw_loss(axes, table, label)
+    both = pandas.read_csv(found[0] / runs.LANDSCAPE)[["train_loss", "test_loss"]].to_numpy()
+    color_of = _draw_loss(axes, table, both, label)
     seed = found[0].name
     losses = [_losses(line, seed, column) for line in lines]
     drawn = [_draw_path(axes, *of, paths, color_of) for of in zip(lines, losses, strict=True)]
@@ -120,14 +119,13 @@ def _draw_plane(axes, lines: list[Line], column: str, label: str) -> list[Line2D
     return [*(e for e in drawn if e), *marks, arrow]
 
 
-def _draw_loss(axes, table: pandas.DataFrame, label: str):
+def _draw_loss(axes, table: pandas.DataFrame, both: numpy.ndarray, label: str):
     """Filled contours of log loss, labelled as loss; returns the colour of a loss.
 
-    A loss of 0 takes the lowest colour.
+    Training and test loss (`both`) have the same colours. A loss of 0 takes the lowest.
     """
-    values = table.to_numpy()
-    low, high = max(values[values > 0].min(), 1e-8 * values.max()), values.max()
-    logs = numpy.log10(values.clip(low))
+    low, high = max(both[both > 0].min(), 1e-8 * both.max()), both.max()
+    logs = numpy.log10(table.to_numpy().clip(low))
     levels = numpy.linspace(numpy.log10(low) - 1e-9, numpy.log10(high) + 1e-9, 21)
     filled = axes.contourf(table.columns, table.index, logs, levels, cmap="Greys")
     bar = axes.figure.colorbar(filled, ax=axes, label=label, pad=0.03)

@@ -310,8 +310,8 @@ _REMARKS = {
     " (λ 2, means of two seeds).",
     ("add", "stablemax"): "Four rates were searched and the best run on five seeds: test accuracy"
     " is never above 1.1 % and ends at 0.0 to 0.3 % under either loss. In figure 1 StableMax in"
-    " float64 at 0.01 has half of the test set at 35,000 and 95 % at 51,500, so this budget cannot"
-    " tell the two apart.",
+    " float64 at 0.01 has half of the test set at 35,000 at the earliest of three seeds, so this"
+    " budget cannot tell the two apart.",
     ("add", "ortho"): "Four rates of ⊥AdamW and three rates with two decays were searched, the best"
     " of each run on five seeds: ⊥AdamW is first to 95 % on four, and level on the fifth at 145. To"
     " 99 % it is first on all five, so the order holds but for the grain of the rows.",

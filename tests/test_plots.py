@@ -197,15 +197,14 @@ def test_collapse_never_reached_draws_no_line_and_says_its_maximum(places):
     )
     assert [x for x, _ in vertical(top)] == [epochs[2]]
     labels = legend(top)
-    assert labels["max. collapse 37.8 %"] == labels["float16"]
-    assert labels["max. collapse 49.9 %"] == labels["float32"]  # never rounded up to 50
+    assert {"float16: collapse ≤ 37.8 %", "float32: collapse ≤ 49.9 %"} < {*labels}  # never 50
     assert not any(line.get_linestyle() == ":" and len(line.get_xdata()) > 2 for line in top.lines)
 
 
 def test_collapse_without_a_finite_value_is_called_undefined(places):
     nan = float("nan")
     _, _, below = collapse_axes(places, [nan, nan, nan], [0, 0, 0.1], [0, 0.1, 0.6])
-    assert "max. collapse undefined %" in legend(below)
+    assert "float16: collapse undefined" in legend(below)
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -240,7 +239,7 @@ def test_figure_3_shows_both_functions_where_they_are(places):
         assert abs(si - exact) <= 1e-15 * exact
     assert numpy.array_equal(e, numpy.exp(x_exp))
     assert "computed" in texts(picture)
-    assert "published picture: shifted left by 0.45" in texts(picture)
+    assert "published picture: the curves of −4 to 5, squeezed into −4 to 4" in texts(picture)
 
 
 # ---------------------------------------------------------------------------------- the whole
@@ -316,10 +315,14 @@ def test_a_run_that_ends_early_says_so_and_one_that_does_not_is_silent(places):
     assert ends(long) == ends(short) == (set(), [])
     assert ends(long, short) == ({(400, 90), (400, 100)}, ["end of a run of 400 epochs"])
     assert ends(long, early) == ({(500, 50), (500, 100)}, ["stopped at 99 % test accuracy"])
-    # Several seeds: the median ends where the first of them stopped, whichever that is.
-    write(places["runs_root"], early, 41, test_accuracy=[0, 0.5, 0.9], train_accuracy=[0, 1, 1])
-    said = "the first seed stopped at 99 % test accuracy"
-    assert ends(long, early) == ({(500, 50), (500, 100)}, [said])
+    # Several seeds: the median ends where the last of them stopped; the others keep their value.
+    write(
+        places["runs_root"], early, 41, test_accuracy=[0, 0.3, 0.8, 1], train_accuracy=[0, 1, 1, 1]
+    )
+    folder = runs.run_folder(places["runs_root"], "early", 41)
+    rewrite(folder, runs.read_metrics(folder)[:3])  # to epoch 666
+    said = "every seed stopped at 99 % test accuracy"
+    assert ends(long, early) == ({(666, 65), (666, 100)}, [said])
 
 
 @pytest.mark.parametrize("late, shown", [(300, "delay 200"), (100, None)])
@@ -334,10 +337,10 @@ def test_the_arrow_of_a_single_curve_spans_its_delay(late, shown, places):
     assert [t.get_text() for t in picture.axes[0].texts if t.get_text()] == [shown] * bool(shown)
 
 
-def test_a_delay_that_ends_beyond_the_axes_has_no_arrow(places):
+def test_a_delay_that_ends_beyond_the_axes_is_above_what_they_show(places):
     run = Run(name="x", config=RunConfig(lr=0.5, num_epochs=400), quick=None)
     write(places["runs_root"], run, test_accuracy=[0, 0, 0, 1, 1], train_accuracy=[0, 1, 1, 1, 1])
-    for end, shown in ((250, ""), (350, "delay 200")):
+    for end, shown in ((250, "delay above 150"), (350, "delay 200")):
         panel = Panel(
             id="x", title="", kind="accuracy", curves=(Curve(run=run, label="x"),), epochs=end
         )
@@ -355,7 +358,7 @@ def test_the_dotted_line_stands_at_the_median_of_the_seeds_first_epochs(places):
     figure = Figure(id="x", title="", claim="", panels=(panel,))
     axes = plots.draw_figure(figure, **places).axes[0]
     assert [x for x, _ in vertical(axes)] == [200]
-    assert "epoch 200" in legend(axes)
+    assert "epoch 200 (100 to 300)" in legend(axes)
 
 
 def test_the_foot_names_a_curve_of_other_seeds_by_panel_and_label(places):
@@ -513,7 +516,7 @@ def test_published_points_lie_over_their_curve_and_only_where_they_are_asked_for
 
 
 def test_our_run_of_the_published_seed_is_a_thin_curve_among_others(places):
-    key = "our run of the published seed, 42"
+    key = "our seed 42, that of their commands"
 
     def thin(seeds, **options):
         picture = plots.draw_figure(FIGURE_1, seeds=seeds, **places | options)
@@ -939,7 +942,7 @@ def test_a_grid_says_how_much_of_it_a_size_has_and_names_few_of_its_missing_runs
     for run in cells[:3]:
         write(places["runs_root"], run, size="cpu", rows=3)
     picture = texts(plots.draw_figure(grid, size="cpu", **places))
-    assert "12 of the 108 runs of the full size" in picture
+    assert "12 of the 108 settings of the full size" in picture
     assert "3 complete runs of 12" in picture
     assert "no complete run of 9 of 12: cpu/" in picture and "and 4 more" in picture
     assert cells[-1].name not in picture

@@ -48,7 +48,7 @@ def test_rows_are_in_order_of_their_median_then_of_the_accuracy_they_came_to(pla
 def test_a_dot_is_the_step_at_which_a_seed_had_95_percent_of_the_test_set(places):
     run, other = write(places, "a", SOON, LATE, LATE), write(places, "b", SOON)
     axes = places.draw("ranking", (run, "three"), (other, "one"))
-    dots = marked_as(axes, "a seed (1 to 3 a row), the bar their median")
+    dots = marked_as(axes, "a seed, the bar their median")
     assert sorted(dots) == [(600, 0), (600, 1), (900, 1), (900, 1)]
 
 
@@ -60,7 +60,7 @@ def test_the_delay_begins_where_the_median_seed_has_95_percent_of_the_training_s
 def test_what_never_came_is_a_triangle_at_the_budget_with_how_far_it_came(places):
     some, none = write(places, "a", SOON, SOON, NEVER), write(places, "b", HALF, HALF, NEVER)
     axes = places.draw("ranking", (some, "some"), (none, "none"))
-    label = "never in 1,200 updates: median best accuracy, or on how many seeds"
+    label = "not in 1,200 updates: the best accuracy, or on how many seeds"
     assert label in keys(axes)
     assert sorted(marked_as(axes, label)) == [(1_200, 0), (1_200, 1)]
     assert "1 of 3" in texts(axes) and "50 %" in texts(axes)

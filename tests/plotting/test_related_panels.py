@@ -282,7 +282,7 @@ def test_a_cell_shows_the_mean_delay_and_how_many_runs_it_rests_on(unit, late, m
     assert f"({unit})" in bar.get_ylabel()
     said = labels(axes)
     assert "9 runs: 4 at 95 % on both" in said
-    assert "censored by the budget: 2 at 95 % on train only, 3 on none" in said
+    assert "ended before: 2 with 95 % on train alone, 3 on neither" in said
 
 
 def test_the_colour_of_a_cell_is_its_mean_and_cells_without_any_are_hatched(places):
@@ -291,7 +291,7 @@ def test_the_colour_of_a_cell_is_its_mean_and_cells_without_any_are_hatched(plac
     values = mesh.get_array().reshape(2, 3)
     assert values[1, 2] == 600 and values[1, 1] == 300 and values[0, 1] == 900
     assert numpy.ma.getmaskarray(numpy.ma.masked_invalid(values))[0, 0]
-    hatch = keys(axes)["no run at both"].get_hatch()
+    hatch = keys(axes)["no run came to both"].get_hatch()
     patches = [p for p in axes.patches if isinstance(p, Rectangle) and p.get_hatch() == hatch]
     assert hatch and {tuple(map(float, p.get_xy())) for p in patches} == {(0, 0), (0, 1)}
     assert all(p.get_facecolor() == (1, 1, 1, 1) for p in patches)
@@ -498,7 +498,7 @@ def test_a_point_is_the_steps_from_the_drop_to_the_rise_signed(places):
     largest = marked_as(axes, "from the maximum of the dimension")  # at 300 and 600
     assert largest == [(20, 600), (30, 300), (40, 300)]
     # One interval is 300 steps: none of the three has a sign.
-    assert "3 runs: 3 without sign" in labels(axes)
+    assert "3 runs: 3 within one measurement" in labels(axes)
     stripe = axes.patches[0]
     ys = {round(stripe.get_y()), round(stripe.get_y() + stripe.get_height())}
     assert ys == {-300, 300}
@@ -527,9 +527,11 @@ def test_a_run_without_drop_or_rise_is_a_bound_and_never_a_number(places):
     bound = "bound: test accuracy (▲) or dimension (▼) outlasts the run"
     assert marked_as(axes, bound) == [(20, 1200 - 600)]  # ▲: leads by more than this
     assert [p[:2] for p in marked(axes, "v")] == [(30, 900 - 1200)]  # lags by more than this
-    assert [x for x, _ in marked_as(axes, "neither happened within the run")] == [40]
+    assert [x for x, _ in marked_as(axes, "neither happened in the run (no number of steps)")] == [
+        40
+    ]
     assert marked(axes, "o") == []
-    assert "3 runs: 2 bounded by the budget, 1 with neither" in labels(axes)
+    assert "3 runs: 2 bounded by the budget, 1 had neither" in labels(axes)
 
 
 @pytest.mark.parametrize("kind", ["dimension", "lead"])
