@@ -105,15 +105,16 @@ def evidence_of(options, results_root=None) -> Evidence:
     return Evidence(os.devnull if options.published else options.runs, results_root)
 
 
-def missing_commands(judgements: Sequence[Judgement], own=None) -> list[str]:
+def missing_commands(judgements: Sequence[Judgement], own=None, seeds=None) -> list[str]:
     """The commands that make the runs of claims that could not be judged, one for each size."""
     figures = {}
     for judgement in judgements:
         if judgement.verdict == NOT_RUN:
             figures.setdefault(judgement.claim.size, {})[judgement.claim.figure] = None
     start = ["./run_main_experiments.sh", *(["--figures-from", own] if own else [])]
+    these = ["--seeds", ",".join(map(str, seeds))] if seeds else []
     return [
-        shlex.join([*start, "--figures", ",".join(ids), *size_flag(size)])
+        shlex.join([*start, "--figures", ",".join(ids), *these, *size_flag(size)])
         for size, ids in figures.items()
     ]
 
@@ -156,7 +157,7 @@ def main(argv=None, *, results_root=None) -> int:
         else:
             print(overview(list(catalog.all.values()), judgements, width))
         print(summary(judgements))
-        for command in missing_commands(judgements, options.figures_from):
+        for command in missing_commands(judgements, options.figures_from, seeds):
             print(f"{command} makes the missing runs")
     return told()
 

@@ -132,7 +132,7 @@ class Line:
 
 def _prolonged(steps: numpy.ndarray, values: numpy.ndarray, others: numpy.ndarray):
     """(steps, values) with the last value at those of the other steps that are later, too."""
-    later = others[others > steps.max(initial=numpy.inf if not len(steps) else -1)]
+    later = others[others > (steps[-1] if len(steps) else numpy.inf)]
     return numpy.r_[steps, later], numpy.r_[values, numpy.repeat(values[-1:], len(later))]
 
 

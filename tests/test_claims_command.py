@@ -124,6 +124,8 @@ def test_asked_seeds_alone_are_judged(call, places):
     }
     for words, verdicts in said.items():
         assert call(*words).splitlines()[-1] == f"3 claims: {verdicts}"
+    command = "./run_main_experiments.sh --figures 1,6 --seeds 44"
+    assert call("--seeds", "44").splitlines()[-1] == f"{command} makes the missing runs"
 
 
 def test_claims_that_are_not_run_name_the_commands_that_make_their_runs(places):
