@@ -5,7 +5,6 @@ python -m documents.pages --check      # exit 1 where a page is not what it woul
 """
 
 import importlib
-import json
 import os
 import struct
 import subprocess
@@ -162,21 +161,6 @@ def verdicts() -> str:
     return "\n".join(f"- **{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items())
 
 
-def older_softmax() -> str:
-    """Which published softmax runs are older than the field `half_softmax`."""
-    found = {}
-    for path in sorted((ROOT / "results").rglob("seed_*/config.json")):
-        settings = json.loads(path.read_text())
-        if settings["loss_function"] == "cross_entropy" and "half_softmax" not in settings:
-            found[path.parent.parent.name] = settings
-    parts = []
-    for figure in CATALOG.all.values():
-        older = len(found.keys() & {run.name for run in figure.runs})
-        if older:
-            parts.append(f"{figure.id} ({older} of {len(figure.runs)})")
-    return f"In figures: {', '.join(parts)}." if parts else "None is left."
-
-
 # ---------------------------------------------------------------------------------- the rest
 
 
@@ -265,7 +249,6 @@ MAKERS = (
             counts,
             claims_paper,
             claims_related,
-            older_softmax,
             verdicts,
             settings,
             columns,
