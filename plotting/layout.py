@@ -19,7 +19,7 @@ from plotting.panels import AIDS, ALERT, FACT, GREY, KIND, WIDEST, Line, entry
 HEAD, FOOT = 14, 9.5  # points
 ABOVE = 0.95  # inches of title, ticks and label of a panel
 GAP = 0.1  # inches between title, panels, legend and foot
-WIDTHS = (WIDEST, 26, 18, 14)  # characters of a label; the last only where no line is covered
+WIDTHS = (WIDEST, 26, 18, 14)  # characters of a label
 CLEAR = 0.05  # inches around a legend inside the axes
 LARGER = 1.03  # letters are wider at a low resolution
 STEP = 0.04  # inches from point to point along a curve
@@ -116,21 +116,16 @@ def mark_ends(axes, lines: list[Line]) -> list[Line2D]:
 # ---------------------------------------------------------------------------------- room
 
 
-def _obstacles(axes, box, across: bool):
-    """(points that a legend must not cover (N, 2), filled paths), in inches; None: all.
-
-    across: whether lines across the axes are among them.
-    """
+def _obstacles(axes, box):
+    """(points that a legend must not cover (N, 2), filled paths), in inches; None: all."""
     points, filled = [numpy.empty((0, 2))], []
     if axes.images:
         return None
     for line in axes.lines:
         if line.get_transform() == axes.transData:
             where = _in_axes(axes, line) * box
-        elif across:
+        else:  # a line across the axes
             where = (line.get_transform() - axes.transAxes).transform(line.get_xydata()) * box
-        else:
-            continue
         where = where[numpy.isfinite(where).all(1)]
         if line.get_linestyle() != "None" and len(where) > 1:
             steps = numpy.diff(where, axis=0)
@@ -152,17 +147,15 @@ def _obstacles(axes, box, across: bool):
     return numpy.concatenate(points), filled
 
 
-def room(axes, box, size, across: bool = True) -> tuple[float, float] | None:
+def room(axes, box, size) -> tuple[float, float] | None:
     """Where a legend covers nothing: its lower left corner, as fractions of the axes, or None.
 
     It is the place nearest to a corner, on the right first.
 
-    Args:
-        box, size: width and height of axes and legend, inches.
-        across: whether lines across the axes count; else they may be covered in part.
+    box, size: width and height of axes and legend, inches.
     """
     free = numpy.subtract(box, size) - 2 * CLEAR
-    found = _obstacles(axes, box, across) if min(free) > 0 else None
+    found = _obstacles(axes, box) if min(free) > 0 else None
     if found is None:
         return None
     points, filled = found
@@ -250,7 +243,7 @@ def _below(axes, entries, width: float):
     return _columns(make, min(2, len(entries)), width)
 
 
-def _inside(axes, box, entries, narrow: int, across: bool) -> bool:
+def _inside(axes, box, entries, narrow: int) -> bool:
     """Puts a legend of no more characters a line where it covers nothing, if it can."""
     labels = [one.get_label() for one in entries]
     if narrow < WIDEST and all(len(label) <= narrow for label in labels):
@@ -259,10 +252,9 @@ def _inside(axes, box, entries, narrow: int, across: bool) -> bool:
         if len(one.get_label()) > narrow:
             one.set_label(textwrap.fill(one.get_label(), narrow))
     style = {"handles": entries, "frameon": True, "edgecolor": "none"}
-    style["framealpha"] = 0.8 if across else 1  # a line that it covers must not cross the words
     trial = axes.legend(**style)
     size = LARGER * numpy.array(_size(trial))
-    place = room(axes, box, size, across)
+    place = room(axes, box, size)
     trial.remove()
     if place:
         axes.legend(**style, loc=place, borderaxespad=0)
@@ -320,9 +312,8 @@ def arrange(
         labels = [t.get_window_extent().width / picture.dpi for t in axes[0].get_yticklabels()]
         side = max(BESIDE, max(labels, default=0) + 0.4)
         boxes = [(wide / columns - side - bar, 0.93 * height) for height in tall]
-        tries = [(n, True) for n in WIDTHS] + [(n, False) for n in WIDTHS[:-1]]
         places = list(zip(axes, boxes, strict=False))
-        if not any(_inside(*place, entries, *how) for how in tries for place in places):
+        if not any(_inside(*place, entries, narrow) for narrow in WIDTHS for place in places):
             legend = _below(axes[-1], entries, wide / columns)
             below[k // columns] = max(below[k // columns], _size(legend)[1] + GAP)
             taken += [k % columns] if k // columns == rows - 1 else []
