@@ -101,13 +101,14 @@ WIDTH, BAR = 4.3, 1.1  # inches of a panel, and of its colour bar where it has o
 NARROWEST = 6.4  # inches of a figure: its title has to fit
 KINDS = panels.KINDS | appendix_panels.KINDS | weight_panels.KINDS
 KINDS |= step_panels.KINDS | map_panels.KINDS | dimension_panels.KINDS | ranking_panels.KINDS
+ONE_SEED = ("spectrum", "landscape", "landscape_test")  # kinds that draw one of several seeds
 # Kinds that say in their own legend what becomes of several seeds.
 COUNTED = (
     *map_panels.KINDS,
     *dimension_panels.KINDS,
     "steps_to_level",
     "best_accuracy",
-    "spectrum",
+    *ONE_SEED,
     "ranking",
     "ranking_grid",
 )
@@ -435,18 +436,21 @@ def _head_and_foot(figure: Figure, found, size: str, published: int, wide: float
         what.append(f"{complete} complete runs of {len(found)}")
     shown = {}
     banded = {c.run.name for p in figure.panels if p.kind not in COUNTED for c in p.curves}
+    several = {c.run.name for p in figure.panels if p.kind not in ONE_SEED for c in p.curves}
     origins = unique(r.source for replicates, _ in found.values() for r in replicates)
     spreads = {}
     for name, (replicates, _) in found.items():
         if replicates:
             text = _source(replicates, len(origins) > 1)
+            if name not in several and len(replicates) > 1:
+                text = f"one of {text} drawn"
             shown.setdefault(text, []).append(name)
             if name in banded and len(replicates) > 1:
                 spreads[text] = f", {spread_words(len(replicates))}"
     most = max(shown, key=lambda text: len(shown[text]), default="")  # need not be named
     what += [most + spreads.get(most, "")] if most else []
     for text in (text for text in shown if text != most):
-        seeds = re.sub("^seeds? ", "", text) + spreads.get(text, "")
+        seeds = re.sub("^((?:one of )?)seeds? ", r"\1", text) + spreads.get(text, "")
         what.append(f"{_named(figure, shown[text])}: {seeds}")
     what += origins if len(origins) == 1 else []
     if not shown:

@@ -101,6 +101,9 @@ CLAIMS = (
         paper="follows it; no number (the cosine of figure 5 is above 0.9)",
         source=f"{TEXT}, Fig. 7; settings ours",
         checks=(Within(along_radius(ADD_SGD_PATH), at_least(0.9)),),
+        remark="Three seeds were run for 3,000 epochs: two fit the training set by 250 and 225, the third"
+        " comes to 96 % and has no stretch to judge. From 250 on its cosine is 0.998, too, so what"
+        " is missing is the fit, not the direction.",
     ),
     Claim(
         panel="7",
@@ -130,6 +133,9 @@ CLAIMS = (
             Within(left_of(ADD_ORTHOSGD_PATH, "train_loss"), at_most(0.1), "train"),
             Within(left_of(ADD_ORTHOSGD_PATH, "test_loss"), at_most(0.1), "test"),
         ),
+        remark="Three seeds were run for 500 epochs: the test loss comes to 10, 9 and 24 % of its start,"
+        " without a detour on any. The third has 80 % of the test set and is still falling: it is"
+        " slower, as ⊥SGD of figure 6b is on some seeds.",
     ),
 )
 

@@ -262,6 +262,7 @@ def test_of_several_seeds_the_first_spectrum_is_drawn_and_all_are_counted(places
         places.write("grokked", seed=seed, test_accuracy=EARLY)
     said = "90 % of the power in 1 to 2 of 3 frequencies (initially 3, 2 seeds; drawn: seed 42)"
     assert said in legend(places.draw("spectrum", (run, "StableMax")))  # of those that have one
+    assert "one of seeds 42 to 45 drawn" in texts(places.picture)
 
 
 def test_a_missing_spectrum_names_its_command(places):
