@@ -94,9 +94,9 @@ def published_steps(network: str, percent: int) -> int:
 
 _PLATEAU = (
     "Three seeds were run: at 70 % they need 2,950 to 8,750 updates, at 80 % two need 2,750 and"
-    " 2,050 and one stays at chance for its 12,000; with the sum of the loss in another order that"
-    " seed left the plateau by 1,500 and had 99 % at 4,600 (commit 365e0ca). So rounding decides"
-    " when this MLP begins to learn."
+    " 2,050 and one stays at chance for its 12,000, as two do at 90 %. With the sum of the loss in"
+    " another order the one at 80 % left the plateau by 1,500 and had 99 % at 4,600 (commit"
+    " 365e0ca): rounding decides when this MLP begins to learn."
 )
 
 
