@@ -97,15 +97,21 @@ def _in_words(run: Run, size: str) -> str:
 
 def judge(claim: Claim, evidence: Evidence) -> Judgement:
     """The verdict on one claim, with the values it rests on."""
+    found, seeds = evidence.gather(claim) if claim.runs else ({}, [None])
+    if not seeds:
+        return _not_judged(claim, found, evidence.begun(claim))
+    measured, missing = {}, {}  # by seed
+    for seed in seeds:
+        tables = [{run: _table(found[run][seed]) for run in claim.runs}]
+        try:
+            measured[seed] = [_values(check, tables)[0] for check in claim.checks]
+        except NotMeasured as reason:
+            missing[seed] = str(reason)
+    if not measured:
+        return Judgement(claim, NOT_RUN, "not run", next(iter(missing.values())))
+    seeds, provenance = [], "analytic"
     if claim.runs:
-        found, seeds = evidence.gather(claim)
-        if not seeds:
-            return _not_judged(claim, found, evidence.begun(claim))
-        tables = {s: {run: _table(found[run][s]) for run in claim.runs} for s in seeds}
-        tables, missing = _measured(claim, tables)
-        if not tables:
-            return Judgement(claim, NOT_RUN, "not run", next(iter(missing.values())))
-        seeds, tables = list(tables), list(tables.values())
+        seeds = list(measured)
         sources = dict.fromkeys(found[run][s].source for s in seeds for run in claim.runs)
         word = "seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
         provenance = f"{word} {', '.join(map(str, seeds))} ({' and '.join(sources)})"
@@ -114,13 +120,11 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
         if missing:
             others = ", ".join(map(str, missing))
             provenance += f"; not of {others}: {next(iter(missing.values()))}"
-    else:
-        seeds, tables, provenance = [], [{}], "analytic"
-    values = [_values(check, tables) for check in claim.checks]
+    values = list(zip(*measured.values(), strict=True))  # of each check, seed by seed
     held = tuple(
         sum(check.holds(v) for v in each) for check, each in zip(claim.checks, values, strict=True)
     )
-    if min(held) == len(tables):
+    if min(held) == len(measured):
         verdict = REPRODUCED
     else:
         verdict = PARTLY if any(held) else FAILED
@@ -128,24 +132,12 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
     for check, each, count in zip(claim.checks, values, held, strict=True):
         said = ""
         if verdict == PARTLY:
-            some = f"holds on {count} of {len(tables)} seeds"
+            some = f"holds on {count} of {len(measured)} seeds"
             said = (
-                " (fails)" if count == 0 else " (holds)" if count == len(tables) else f" ({some})"
+                " (fails)" if count == 0 else " (holds)" if count == len(measured) else f" ({some})"
             )
         texts.append(check.measured(each) + said)
     return Judgement(claim, verdict, "; ".join(texts), provenance, held, tuple(seeds))
-
-
-def _measured(claim: Claim, tables: dict[int, dict]) -> tuple[dict[int, dict], dict[int, str]]:
-    """({seed: tables} of which all checks can be measured, {seed: what the others lack})."""
-    missing = {}
-    for seed, each in tables.items():
-        try:
-            for check in claim.checks:
-                _values(check, [each])
-        except NotMeasured as reason:
-            missing[seed] = str(reason)
-    return {s: t for s, t in tables.items() if s not in missing}, missing
 
 
 def _values(check, tables) -> list[list]:
