@@ -1,11 +1,13 @@
 """The paper's figures: published settings, what is compared, and what a quick look changes."""
 
+import os
 import re
 from dataclasses import asdict
 
 from house import CATALOG, PAPER_RUNS
 
 import plots
+from paper.figure_2 import COLLAPSE_RUNS
 
 
 def fields_that_differ(a, b):
@@ -101,3 +103,13 @@ def test_further_figures_have_their_published_settings():
     assert run["add_softmax64_long"].num_epochs == 200_000
     first = run["sub_transformer_softmax64_aligned"]
     assert (first.norm, first.bias, first.ff_dim, first.ff_hidden_layers) == ("none", False, 512, 2)
+
+
+def test_the_published_float16_runs_of_figure_2_stand_still_in_the_end():
+    for percent, since in ((60, 5_800), (70, 3_800)):  # docs/claims.md; on a CPU and on an H100
+        found = plots.load_curve(COLLAPSE_RUNS[percent, 16], runs_root=os.devnull)
+        assert [r.seed for r in found] == [42, 43, 44]
+        for run in found:
+            rows = run.metrics[run.metrics["epoch"] >= since]
+            assert len(rows) > 100 and rows["weight_norm"].nunique() == 1  # no gradient is left
+            assert (rows["softmax_collapse"] == 1).all() and (rows["train_loss"] > 0).all()
